@@ -1,0 +1,1 @@
+"""Controls that every comparison carries, one file each: from the hopeless to the bar."""
