@@ -145,7 +145,9 @@ def is_first_party(cls: type) -> bool:
 def _class_named(name: str) -> type[Component]:
     module_name, _, qualname = name.partition(":")
     if module_name == "user":
-        raise ComponentError(f"{qualname} was defined in a user's own file; load that file and pass its object instead.")
+        raise ComponentError(
+            f"{qualname} was defined in a user's own file; load that file and pass its object instead."
+        )
     try:
         found: Any = importlib.import_module(module_name)
         for part in qualname.split("."):

@@ -160,11 +160,13 @@ class Method(Component):
     needs: what it cannot do without. A method that declares no randomness runs once per fold and serves every seed.
     cheap: whether a trial takes so little that scheduling it alone would cost more than running it.
     control: whether it is a control, listed under a rule and outside the ranking.
+    chosen_on: dataset pairs whose scores influenced the defaults; rows on these say "tuned on these genes".
     """
 
     needs: ClassVar[Needs] = Needs()
     cheap: ClassVar[bool] = False
     control: ClassVar[bool] = False
+    chosen_on: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def impute(self, problem: Problem, run: Run) -> Array:

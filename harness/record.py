@@ -1,0 +1,174 @@
+"""What is kept of a trial: one record, one row per held-out gene, and where asked the prediction itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+SCHEMA = 1
+"""Raised when the meaning of a field changes; readers refuse what they do not know."""
+
+Status = Literal["ok", "failed", "skipped"]
+Cause = Literal["", "method", "infrastructure", "timeout", "skipped"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial's outcome: its whole identity, its numbers, and what produced them.
+
+    `trial` is the canonical identity that `trial_id` hashes. `means` are over scored genes. `timings` are seconds.
+    A record of a failed or skipped trial carries its `reason` and `cause` instead of numbers, and is never averaged.
+    """
+
+    trial_id: str
+    status: Status
+    trial: dict[str, Any]
+    dataset: str
+    dataset_id: str
+    method: str
+    variant_id: str
+    fold: int
+    seed: int
+    sampling_rate: float
+    means: dict[str, float | None] = field(default_factory=dict)
+    n_genes: dict[str, int] = field(default_factory=dict)
+    prediction_sha256: str | None = None
+    input_sparsity: float | None = None
+    timings: dict[str, float | None] = field(default_factory=dict)
+    peak_memory_mib: float | None = None
+    device: str = "cpu"
+    threads: int = 1
+    node: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+    git: dict[str, Any] = field(default_factory=dict)
+    selection: str = "untuned"
+    flags: tuple[str, ...] = ()
+    audit: dict[str, Any] | None = None
+    external: bool = False
+    attempts: int = 1
+    started_at: str = ""
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reason: str = ""
+    cause: Cause = ""
+    traceback: str = ""
+    schema: int = SCHEMA
+
+    def to_json(self) -> bytes:
+        """The record as UTF-8 JSON, keys in the order of the fields."""
+        return (json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Record:
+        """Inverse of `to_json`; ValueError for anything that is not a whole record of a known schema."""
+        values = json.loads(data)
+        known = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA or set(values) - known:
+            raise ValueError(f"not a record of schema {SCHEMA}")
+        values["flags"] = tuple(values.get("flags", ()))
+        return cls(**values)
+
+
+GENE_COLUMNS: dict[str, pa.DataType] = {
+    "trial_id": pa.string(),
+    "dataset": pa.string(),
+    "dataset_id": pa.string(),
+    "method": pa.string(),
+    "variant_id": pa.string(),
+    "task": pa.string(),
+    "split": pa.string(),
+    "protocol_id": pa.string(),
+    "fold": pa.int32(),
+    "seed": pa.int32(),
+    "sampling_rate": pa.float64(),
+    "gene": pa.string(),
+    "pcc": pa.float64(),
+    "ssim": pa.float64(),
+    "rmse": pa.float64(),
+    "js": pa.float64(),
+    "js_flat": pa.float64(),
+    "bias": pa.float64(),
+    "truth_sd": pa.float64(),
+    "n_spots": pa.int32(),
+    "truth_nonzero": pa.int32(),
+}
+"""Columns of `genes/<trial_id>.parquet`; metrics added as files come after these, as float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A record with its tables: genes (one row per held-out gene) and the prediction (n_spots, n_targets)."""
+
+    record: Record
+    genes: pa.Table | None = None
+    prediction: NDArray[np.float32] | None = None
+    targets: tuple[str, ...] = ()
+    spots: NDArray[np.intp] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What an experiment asked for: its variants and datasets, and which trial answers which cell.
+
+    variants: label -> {variant_id, method (file stem), control (bool), component (canonical JSON)}, in table order.
+    datasets: name -> {dataset_id, title, synthetic ("" for real data), panel (genes), spots, cells}.
+    cells: one dict per cell: label, dataset, fold, seed, sampling_rate, trial_id.
+    excluded: what was named but not run: {dataset or label, reason}.
+    folds: how many folds the split has. flags: what the protocol demands to be said beside every number.
+    definition: 8 hex digits over all that gives cells their meaning; files that share it are merged.
+    """
+
+    name: str
+    definition: str
+    asked_at: str
+    title: str
+    command: str
+    variants: dict[str, dict[str, Any]]
+    datasets: dict[str, dict[str, Any]]
+    task: dict[str, Any]
+    protocol: dict[str, Any]
+    split: dict[str, Any]
+    folds: int
+    flags: tuple[str, ...]
+    cells: tuple[dict[str, Any], ...]
+    excluded: tuple[dict[str, str], ...] = ()
+    schema: int = SCHEMA
+
+    @property
+    def trial_ids(self) -> tuple[str, ...]:
+        """The distinct trials that answer the cells, sorted."""
+        return tuple(sorted({cell["trial_id"] for cell in self.cells}))
+
+    def to_json(self) -> bytes:
+        """UTF-8 JSON, keys in the order of the fields."""
+        return (json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Asked:
+        """Inverse of `to_json`; ValueError for anything else."""
+        values = json.loads(data)
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+            raise ValueError(f"not an experiment of schema {SCHEMA}")
+        for name in ("flags", "cells", "excluded"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+    def merged(self, later: Asked) -> Asked:
+        """Both questions as one; the later one's words win, cells and datasets are united."""
+        cells = {(c["label"], c["dataset"], c["fold"], c["seed"], c["sampling_rate"]): c for c in self.cells}
+        cells |= {(c["label"], c["dataset"], c["fold"], c["seed"], c["sampling_rate"]): c for c in later.cells}
+        excluded = {tuple(sorted(e.items())): e for e in self.excluded + later.excluded}
+        kept = [e for e in excluded.values() if e.get("dataset") not in self.datasets | later.datasets]
+        return dataclasses.replace(
+            later,
+            variants=self.variants | later.variants,
+            datasets=self.datasets | later.datasets,
+            cells=tuple(cells.values()),
+            excluded=tuple(kept),
+        )

@@ -1,0 +1,312 @@
+"""A trial is a value; running it is a plain function. No Ray here: this works in a debugger."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import platform
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from harness.metrics import metrics, score
+from harness.protocol import HeldOutGenes, Prepared, Protocol, Split, Truth, pose
+from harness.record import GENE_COLUMNS, Cause, Outcome, Record
+from models.component import Json, canonical, canonical_text, code_hash, short_hash, stem
+from models.method import Method, Problem, Run, Skipped, Stopped, refusal
+
+METHOD_STREAM = 0
+"""Purpose of the random stream a method receives: `SeedSequence(seed, spawn_key=(fold, purpose))`."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One method on one fold of one dataset. Equal content, equal `id`, whoever asks and whatever they call it.
+
+    `dataset` is the name to find and to show; the identity holds the content's hash only.
+    """
+
+    method: Method
+    dataset: str
+    dataset_id: str
+    split: Split
+    fold: int
+    seed: int
+    sampling_rate: float = 1.0
+    protocol: Protocol = field(default_factory=Protocol)
+    task: HeldOutGenes = field(default_factory=HeldOutGenes)
+
+    def __post_init__(self) -> None:
+        # A method without randomness runs once and serves every seed.
+        if not self.method.needs.randomness and self.seed != 0:
+            object.__setattr__(self, "seed", 0)
+
+    @property
+    def identity(self) -> dict[str, Json]:
+        """Everything that may change the numbers, in canonical form."""
+        return {
+            "method": canonical(self.method),
+            "dataset": self.dataset_id,
+            "task": canonical(self.task),
+            "protocol": canonical(self.protocol),
+            "split": canonical(self.split),
+            "fold": self.fold,
+            "sampling_rate": canonical(float(self.sampling_rate)),
+            "seed": self.seed,
+            "metrics": sorted(metric.tag for metric in metrics().values()),
+        }
+
+    @functools.cached_property
+    def id(self) -> str:
+        """16 hex digits over the identity."""
+        return short_hash(self.identity, 16)
+
+    @property
+    def variant_id(self) -> str:
+        """8 hex digits over the method's canonical form."""
+        return short_hash(self.method, 8)
+
+    def rng(self) -> np.random.Generator:
+        """The method's random stream; never derived from an id or from data."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.fold, METHOD_STREAM)))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How trials run; nothing here enters an identity. `git` and `attempt` are recorded as they are."""
+
+    device: str = "cpu"
+    threads: int = 1
+    timeout: float | None = None
+    git: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int = 1
+
+
+class TrialRun(Run):
+    """The run of a trial: tells a listener how far it is, stops at the deadline, notes when fitting ended."""
+
+    def __init__(self, rng: np.random.Generator, setting: Setting, listen: Callable[[float], None] | None) -> None:
+        super().__init__(rng, setting.device, setting.threads)
+        self._listen = listen
+        self._started = time.monotonic()
+        self._timeout = setting.timeout
+        self.fitted_after: float | None = None
+
+    def report(self, step: int, of: int, validation: float | None = None) -> None:
+        """See `Run.report`; raises `Stopped` once the time limit is over."""
+        elapsed = time.monotonic() - self._started
+        if step >= of:
+            self.fitted_after = elapsed
+        if self._timeout is not None and elapsed > self._timeout:
+            raise Stopped(
+                f"stopped after {elapsed:.0f} s at step {step} of {of}; the time limit is {self._timeout:g} s"
+            )
+        if self._listen is not None:
+            self._listen(step / of if of else 1.0)
+
+
+def run_trial(
+    trial: Trial,
+    data: Prepared,
+    setting: Setting | None = None,
+    listen: Callable[[float], None] | None = None,
+) -> Outcome:
+    """Run a trial and score it. Never raises for what the method does: failing and skipping are outcomes.
+
+    data: the trial's dataset under its protocol, from `harness.protocol.prepare`.
+    listen: called now and then with the share of the method's work that is done.
+    """
+    setting = setting or Setting()
+    if data.dataset_id != trial.dataset_id or data.protocol != trial.protocol:
+        raise ValueError(f"The data given are {data.dataset} under another protocol or of another content.")
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    clock = time.perf_counter
+    reset_peak_memory()
+    with threads(setting.threads):
+        start = clock()
+        problem, truth = pose(data, trial.split, trial.fold, trial.sampling_rate)
+        loaded = clock()
+        run = TrialRun(trial.rng(), setting, listen)
+        common = _common(trial, problem, setting, started_at)
+        try:
+            if (reason := refusal(trial.method, problem)) is not None:
+                raise Skipped(reason)
+            prediction = checked(trial.method.impute(problem, run), problem)
+        except Skipped as skip:
+            return Outcome(Record(status="skipped", reason=str(skip), cause="skipped", **common))
+        except Stopped as stop:
+            return Outcome(failure(common, stop, "timeout"))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # whatever a method raises is its outcome, and the grid goes on
+            return Outcome(failure(common, error, "method"))
+        imputed = clock()
+        table, facts = _score(trial, prediction, truth)
+    fitted = run.fitted_after
+    record = Record(
+        status="ok",
+        prediction_sha256=hashlib.sha256(np.ascontiguousarray(prediction, dtype="<f4").tobytes()).hexdigest(),
+        timings={
+            "load": round(loaded - start, 4),
+            "fit": None if fitted is None else round(fitted, 4),
+            "impute": round(imputed - loaded - (fitted or 0.0), 4),
+            "score": round(clock() - imputed, 4),
+        },
+        peak_memory_mib=peak_memory_mib(),
+        **facts,
+        **common,
+    )
+    return Outcome(record, table, prediction.astype(np.float32), problem.targets, truth.spots)
+
+
+def checked(prediction: Any, problem: Problem) -> NDArray[Any]:
+    """A method's answer, if it is one: exactly the requested genes and spots, finite. ValueError says what is off."""
+    expected = (len(problem.spots), len(problem.targets))
+    array = np.asarray(prediction)
+    if array.shape != expected or array.dtype.kind != "f":
+        raise ValueError(
+            f"the prediction is {array.dtype} of shape {array.shape}; expected floats of shape {expected}."
+        )
+    if not np.isfinite(array).all():
+        bad = problem.targets[int(np.flatnonzero(~np.isfinite(array).all(axis=0))[0])]
+        raise ValueError(f"the prediction of gene {bad} is not finite at every spot.")
+    return array
+
+
+def failure(common: dict[str, Any], error: BaseException, cause: Cause) -> Record:
+    """A failed record with a one-line reason and the traceback for `spadit status`."""
+    text = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {text[0] if text else 'no message'}"
+    lines = "".join(traceback.format_exception(error)[-12:])
+    return Record(status="failed", reason=reason, cause=cause, traceback=lines, **common)
+
+
+def lost(trial: Trial, reason: str, setting: Setting) -> Record:
+    """The record of a trial whose worker is gone."""
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Record(status="failed", reason=reason, cause="infrastructure", **_common(trial, None, setting, started_at))
+
+
+def _common(trial: Trial, problem: Problem | None, setting: Setting, started_at: str) -> dict[str, Any]:
+    chosen_on = trial.method.chosen_on
+    selection = "tuned on these genes" if trial.dataset in chosen_on else "elsewhere" if chosen_on else "untuned"
+    return {
+        "trial_id": trial.id,
+        "trial": trial.identity,
+        "dataset": trial.dataset,
+        "dataset_id": trial.dataset_id,
+        "method": stem(type(trial.method)),
+        "variant_id": trial.variant_id,
+        "fold": trial.fold,
+        "seed": trial.seed,
+        "sampling_rate": float(trial.sampling_rate),
+        "input_sparsity": None if problem is None else float((problem.spots.lognorm == 0).mean()),
+        "device": setting.device,
+        "threads": setting.threads,
+        "node": platform.node(),
+        "versions": versions(),
+        "code": code_hash(trial.method),
+        "git": dict(setting.git),
+        "selection": selection,
+        "flags": trial.protocol.flags,
+        "attempts": setting.attempt,
+        "started_at": started_at,
+    }
+
+
+def _score(trial: Trial, prediction: NDArray[Any], truth: Truth) -> tuple[pa.Table, dict[str, Any]]:
+    scores = score(truth.values, prediction)
+    n_genes = len(truth.genes)
+    same = {
+        "trial_id": trial.id,
+        "dataset": trial.dataset,
+        "dataset_id": trial.dataset_id,
+        "method": stem(type(trial.method)),
+        "variant_id": trial.variant_id,
+        "task": type(trial.task).__name__,
+        "split": canonical_text(trial.split),
+        "protocol_id": trial.protocol.id,
+        "fold": trial.fold,
+        "seed": trial.seed,
+        "sampling_rate": float(trial.sampling_rate),
+        "n_spots": len(truth.values),
+    }
+    per_gene: dict[str, Any] = {
+        "gene": list(truth.genes),
+        **scores.values,
+        "js_flat": scores.js_flat,
+        "bias": scores.bias,
+        "truth_sd": scores.truth_sd,
+        "truth_nonzero": scores.truth_nonzero,
+    }
+    names = list(GENE_COLUMNS) + [name for name in scores.values if name not in GENE_COLUMNS]
+    columns = {
+        name: pa.array(
+            per_gene[name] if name in per_gene else [same[name]] * n_genes, type=GENE_COLUMNS.get(name, pa.float64())
+        )
+        for name in names
+    }
+    scored = ~scores.constant_truth
+    means = {name: float(np.mean(v[scored])) if scored.any() else None for name, v in scores.values.items()}
+    counted = {
+        "asked": n_genes,
+        "scored": int(scored.sum()),
+        "constant_truth": int((~scored).sum()),
+        "constant_prediction": int(scores.constant_prediction.sum()),
+    }
+    return pa.table(columns), {"means": means, "n_genes": counted}
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Where and with what
+
+
+def threads(n: int) -> threadpool_limits:
+    """Limit BLAS, OpenMP and (where it is loaded) torch to n threads: two on a busy core cost 4 to 14 times."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(n)
+    return threadpool_limits(limits=n)
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of what computes the numbers."""
+    found = {"python": platform.python_version()}
+    for package in ("spadit-harness", "torch", "numpy", "scipy", "anndata", "pandas", "pyarrow", "ray"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def reset_peak_memory() -> None:
+    """Make the system's high-water mark start anew, where it can (Linux); elsewhere it is the process's whole life."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_mib() -> float:
+    """The process's peak resident memory since `reset_peak_memory`, MiB, imports and shared data included."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 1024, 1)
+    except OSError:
+        pass
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
