@@ -53,9 +53,9 @@ class Panel(Component):
         ]
         if len(kept) < FEWEST_GENES:
             raise BadInput(
-                f"{pair.name}: of {len(shared)} shared genes, {int((in_spots < self.min_spots).sum())} are detected in "
+                f"{pair.name}: of {len(shared)} shared genes, {int((in_spots < self.min_spots).sum())} are found in "
                 f"fewer than {self.min_spots:.0%} of the spots and {int((in_cells < self.min_cells).sum())} in fewer "
-                f"than {self.min_cells:.0%} of the cells, which leaves {len(kept)}; at least {FEWEST_GENES} are needed, "
+                f"than {self.min_cells:.0%} of the cells, leaving {len(kept)}; {FEWEST_GENES} are needed at least, "
                 "so lower Panel(min_spots=, min_cells=) or bring a pair that shares more genes."
             )
         if len(kept) > self.max_genes:

@@ -37,7 +37,7 @@ class Thinning(Component):
 
 @dataclass(frozen=True)
 class PerEntry(Thinning):
-    """Counts: every molecule survives with probability `rate`, so an entry is binomial. Non-counts: entries drop out."""
+    """Every molecule of a count survives with probability `rate` (binomial entries); entries of non-counts drop out."""
 
     def apply(self, values: FloatArray, genes: Sequence[str], kind: str, rate: float) -> FloatArray:
         """See `Thinning.apply`; dropout keeps an entry whole or zeroes it, since a non-count has no molecules."""
