@@ -13,11 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from harness.errors import BadInput
 from harness.files import LocalFiles
@@ -181,25 +179,37 @@ class Store:
 
     # -- datasets -----------------------------------------------------------------------------------------------------
 
+    def described_genes(self, dataset_id: str) -> tuple[str, ...]:
+        """The genes of a dataset whose description is stored; empty if the dataset is not."""
+        try:
+            return tuple(json.loads(self.files.read(f"datasets/{dataset_id}/card.json"))["panel"])
+        except FileNotFoundError:
+            return ()
+
     def put_dataset(
         self,
         dataset_id: str,
-        card: Mapping[str, object],
+        card: Mapping[str, Any],
         spots: pd.DataFrame,
         genes: pd.DataFrame,
-        truth: tuple[tuple[str, ...], NDArray[np.float32]],
+        measured: pd.DataFrame,
     ) -> None:
-        """Store what figures need of a dataset; written by the driver, never read by workers. Done once per id."""
-        if self.files.exists(f"datasets/{dataset_id}/card.json"):
-            return
-        names, values = truth
-        tables = {
-            "spots": pa.Table.from_pandas(spots, preserve_index=False),
-            "genes": pa.Table.from_pandas(genes, preserve_index=False),
-            "truth": pa.table({gene: values[:, i] for i, gene in enumerate(names)}),
-        }
-        for part, table in tables.items():
-            self.files.write(f"datasets/{dataset_id}/{part}.parquet", parquet_bytes(table))
+        """Store what figures need of a dataset: written by the driver, never read by workers.
+
+        measured: (n_spots, n_genes) raw ST values, a column per gene of `card["panel"]`. Genes described earlier,
+        under another panel, stay: their values are the same whatever the panel.
+        """
+        earlier = [gene for gene in self.described_genes(dataset_id) if gene not in set(card["panel"])]
+        if earlier:
+            folder = f"datasets/{dataset_id}"
+            old = pd.read_parquet(io.BytesIO(self.files.read(f"{folder}/genes.parquet")))
+            genes = pd.concat([genes, old[old["gene"].isin(earlier)]], ignore_index=True)
+            kept = pd.read_parquet(io.BytesIO(self.files.read(f"{folder}/truth.parquet")), columns=earlier)
+            measured = pd.concat([measured, kept], axis=1)
+            card = {**card, "panel": [*card["panel"], *earlier]}
+        for part, table in {"spots": spots, "genes": genes, "truth": measured}.items():
+            data = parquet_bytes(pa.Table.from_pandas(table, preserve_index=False))
+            self.files.write(f"datasets/{dataset_id}/{part}.parquet", data)
         self.files.write(f"datasets/{dataset_id}/card.json", (json.dumps(card, indent=1) + "\n").encode())
 
     def cards(self) -> dict[str, dict[str, Any]]:

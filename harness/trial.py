@@ -85,12 +85,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Setting:
-    """How trials run; nothing here enters an identity. `git` and `attempt` are recorded as they are."""
+    """How trials run; nothing here enters an identity. `git`, `code` and `attempt` are recorded as they are.
+
+    code: `code_hash(method)` where the caller knows it; a class that travelled by value cannot be hashed on arrival.
+    """
 
     device: str = "cpu"
     threads: int = 1
     timeout: float | None = None
     git: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
     attempt: int = 1
 
 
@@ -217,7 +221,7 @@ def _common(trial: Trial, problem: Problem | None, setting: Setting, started_at:
         "threads": setting.threads,
         "node": platform.node(),
         "versions": versions(),
-        "code": code_hash(trial.method),
+        "code": setting.code or code_hash(trial.method),
         "git": dict(setting.git),
         "selection": selection,
         "flags": trial.protocol.flags,
@@ -248,7 +252,7 @@ def _score(trial: Trial, prediction: NDArray[Any], truth: Truth) -> tuple[pa.Tab
         **scores.values,
         "js_flat": scores.js_flat,
         "bias": scores.bias,
-        "truth_sd": scores.truth_sd,
+        "truth_sd": truth.values.std(axis=0, dtype=np.float64),
         "truth_nonzero": scores.truth_nonzero,
     }
     names = list(GENE_COLUMNS) + [name for name in scores.values if name not in GENE_COLUMNS]

@@ -71,7 +71,7 @@ class Panel(Component):
                 f"{pair.name} has {len(genes)} candidate genes and no coordinates to rank them by Moran's I; use "
                 'Panel(choose="variance") or raise max_genes.'
             )
-        values = dense(pair.st, genes)
+        values: NDArray[np.floating] = dense(pair.st, genes)
         if pair.st.kind == "counts":
             total = values.sum(axis=1, keepdims=True)
             values = values / np.where(total > 0, total / np.median(total[total > 0]), 1)

@@ -1,0 +1,65 @@
+"""What the store keeps of a dataset for figures: written by the driver, read by reports, never by workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.pair import PairedSample
+from harness.protocol import Prepared
+from harness.protocol.panel import detection
+from harness.spatial import morans_i
+from harness.store import Store
+
+
+def put_card(store: Store, pair: PairedSample, data: Prepared) -> None:
+    """Store a dataset's card, its spots, its panel genes and their measured values, once per content and panel."""
+    if set(data.panel) <= set(store.described_genes(pair.id)):
+        return
+    measured = pd.DataFrame(data.spots, columns=list(data.panel))
+    store.put_dataset(pair.id, _card(pair, data), _spots(pair), _genes(pair, data), measured)
+
+
+def _card(pair: PairedSample, data: Prepared) -> dict[str, Any]:
+    return {
+        "name": pair.name,
+        "dataset_id": pair.id,
+        "synthetic": pair.synthetic,
+        "spots": len(pair.st),
+        "cells": len(pair.sc),
+        "st_genes": len(pair.st.genes),
+        "sc_genes": len(pair.sc.genes),
+        "shared": len(pair.shared),
+        "panel": list(data.panel),
+        "protocol_id": data.protocol.id,
+        "st_kind": pair.st.kind,
+        "sc_kind": pair.sc.kind,
+        "coordinates": None if pair.coordinates is None else int(pair.coordinates.shape[1]),
+        "cell_types": None if pair.cell_types is None else len(np.unique(pair.cell_types)),
+        "spot_labels": None if pair.spot_labels is None else len(np.unique(pair.spot_labels)),
+    }
+
+
+def _spots(pair: PairedSample) -> pd.DataFrame:
+    columns: dict[str, Any] = {"spot": np.arange(len(pair.st), dtype=np.int32)}
+    if pair.coordinates is not None:
+        columns |= {axis: pair.coordinates[:, i] for i, axis in enumerate("xyz"[: pair.coordinates.shape[1]])}
+    if pair.spot_labels is not None:
+        columns["label"] = pair.spot_labels.astype(str)
+    return pd.DataFrame(columns)
+
+
+def _genes(pair: PairedSample, data: Prepared) -> pd.DataFrame:
+    logged = data.spots if data.kind == "lognorm" else np.log1p(data.spots)
+    columns: dict[str, Any] = {
+        "gene": list(data.panel),
+        "st_mean": data.spots.mean(axis=0, dtype=np.float64),
+        "st_detection": detection(pair.st, data.panel),
+        "sc_mean": data.cells.of(data.panel).mean(axis=0, dtype=np.float64),
+        "sc_detection": detection(pair.sc, data.panel),
+    }
+    if data.coordinates is not None:
+        columns["morans_i"] = morans_i(logged, data.coordinates)
+    return pd.DataFrame(columns)

@@ -1,0 +1,73 @@
+"""A Ray to run on: one of our own on this machine, or a cluster that is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from harness.errors import BadInput
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: progress is ours alone
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the store is the ledger; Tune need not keep a second one
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches us, and ends with the resume command
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in driver and workers
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial does not hide the machine's GPUs from itself
+}
+
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What keeps a Ray that we start ourselves on the loopback interface; an address argument alone does not."""
+
+ALLOCATOR = {
+    # Training reuses buffers of the same sizes at every step; giving them back to the system each time costs a
+    # tenth of the CPU time in page faults.
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+
+
+@contextmanager
+def connected(address: str | None, threads: int) -> Iterator[dict[str, float]]:
+    """A Ray for the body: the one that is connected already, the cluster at `address`, or a local one of our own.
+
+    Yields its resources ({"CPU": .., "GPU": ..}). A Ray that was started here is stopped at the end, no other.
+    """
+    if address is not None and address.startswith("ray://"):
+        raise BadInput(
+            f"{address} is a Ray Client address, over which Ray Tune does not run; submit the same command as a job: "
+            "`ray job submit --working-dir . -- spadit run ...`."
+        )
+    os.environ.update(QUIET)
+    if address is None:
+        os.environ.update(LOOPBACK)
+    import ray
+    from ray.exceptions import RayError
+
+    if ray.is_initialized():
+        yield ray.cluster_resources()
+        return
+    environment = {**QUIET, **ALLOCATOR, "OMP_NUM_THREADS": str(threads)}
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "runtime_env": {"env_vars": environment}}
+    try:
+        if address is None:
+            ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, RayError, ValueError) as error:
+        where = "a local Ray" if address is None else f"the Ray cluster at {address}"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadInput(f"Could not connect to {where}: {reason}") from None
+    try:
+        yield ray.cluster_resources()
+    finally:
+        ray.shutdown()
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

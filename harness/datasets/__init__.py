@@ -1,0 +1,78 @@
+"""Named datasets: bundled, the paper's ten, and whatever pairs lie in a user's folders.
+
+Adding a dataset adds one file to this folder that declares a tuple `DATASETS`; nothing else needs to know.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import BadInput
+from harness.pair import PairedSample
+from models.component import nearest
+
+from ._base import LAYOUT, Dataset, Entry, Facts
+from ._folders import FolderPair, scan
+
+__all__ = ["LAYOUT", "Dataset", "Entry", "Facts", "known", "listing", "load", "present"]
+
+
+def known() -> dict[str, Dataset]:
+    """The datasets that files of this folder declare, by name: bundled ones and the paper's."""
+    found: dict[str, Dataset] = {}
+    for info in pkgutil.iter_modules(__path__):
+        if info.name.startswith("_"):
+            continue
+        for dataset in getattr(importlib.import_module(f"{__name__}.{info.name}"), "DATASETS", ()):
+            if dataset.name in found:
+                raise ValueError(f"{info.name}.py declares {dataset.name}, which another file declares already.")
+            found[dataset.name] = dataset
+    return dict(sorted(found.items(), key=lambda item: item[1].from_folders))  # bundled first, else as declared
+
+
+def listing(folders: Sequence[Path] = ()) -> list[Entry]:
+    """Everything that can be asked for: declared datasets, present or not and why, then every pair of the folders.
+
+    Raises `BadInput` for a folder without a pair, an unsafe name, or a name that is there twice.
+    """
+    return [dataset.entry(folders) for dataset in _everything(folders).values()]
+
+
+def present(name: str, folders: Sequence[Path] = ()) -> Entry:
+    """The entry of one dataset. Raises `BadInput` with the nearest names where it is unknown."""
+    return _find(name, folders).entry(folders)
+
+
+def load(name: str, folders: Sequence[Path] = ()) -> PairedSample:
+    """The pair of that name.
+
+    Raises `BadInput`: with the nearest names where it is unknown, with the expected files where it is absent, and
+    with what is wrong where a file cannot be used.
+    """
+    return _find(name, folders).load(folders)
+
+
+def _find(name: str, folders: Sequence[Path]) -> Dataset:
+    everything = _everything(folders)
+    if name not in everything:
+        raise BadInput(
+            f"There is no dataset {name!r}; {nearest(name, list(everything)).rstrip('.?')} "
+            f"(datasets are bundled, the paper's ten, or {LAYOUT} in a data folder D)."
+        )
+    return everything[name]
+
+
+def _everything(folders: Sequence[Path]) -> dict[str, Dataset]:
+    everything = known()
+    for name, files in scan(folders).items():
+        if name not in everything:
+            everything[name] = FolderPair(name, "a pair of your data folder")
+        elif not everything[name].from_folders:
+            raise BadInput(
+                f"The dataset {name} is in {files.folder} and is also the name of a bundled one; "
+                "expected each name once, so rename that folder."
+            )
+    return everything

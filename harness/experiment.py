@@ -1,0 +1,224 @@
+"""An experiment: one question as a value - which variants, on which datasets, folds, seeds and sampling rates."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import importlib.util
+import math
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from harness.errors import BadInput
+from harness.protocol import HeldOutGenes, KFold, Protocol, Split
+from harness.record import Asked
+from harness.trial import Trial
+from models.component import ComponentError, canonical, nearest, short_hash, stem
+from models.method import Method
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Variants (label -> method) x datasets x folds x seeds x sampling rates, under one protocol.
+
+    Labels are for people and never enter a trial's identity: experiments that need the same trial share it.
+    Raises `BadInput` for what cannot be run, when it is made.
+    """
+
+    name: str
+    variants: Mapping[str, Method]
+    datasets: Sequence[str]
+    split: Split = field(default_factory=KFold)
+    seeds: Sequence[int] = (0,)
+    sampling_rates: Sequence[float] = (1.0,)
+    task: HeldOutGenes = field(default_factory=HeldOutGenes)
+    protocol: Protocol = field(default_factory=Protocol)
+    folds: Sequence[int] | None = None
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", self.name):
+            raise BadInput(
+                f"An experiment cannot be named {self.name!r}; use up to 80 letters, digits, dots, dashes, underscores."
+            )
+        if isinstance(self.datasets, str):
+            raise BadInput(f"Experiment {self.name}: datasets is the text {self.datasets!r}; give a list of names.")
+        for axis in ("variants", "datasets", "seeds", "sampling_rates"):
+            if len(getattr(self, axis)) == 0:
+                raise BadInput(f"Experiment {self.name} has no {axis.replace('_', ' ')}; give at least one.")
+        for label, method in self.variants.items():
+            if not isinstance(method, Method):
+                raise BadInput(
+                    f"Experiment {self.name}: variant {label!r} is a {_kind(method)}; expected an instance of a "
+                    "models.method.Method, e.g. SpaGE() with its parentheses."
+                )
+        for rate in self.sampling_rates:
+            if not (isinstance(rate, int | float) and math.isfinite(rate) and 0 < rate <= 1):
+                raise BadInput(f"Experiment {self.name}: a sampling rate of {rate} is impossible; rates lie in (0, 1].")
+        for seed in self.seeds:
+            if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
+                raise BadInput(f"Experiment {self.name}: seed {seed!r} is not an integer from 0 to 2^31 - 1.")
+        for fold in self.folds or ():
+            if fold not in range(self.split.folds):
+                raise BadInput(
+                    f"Experiment {self.name}: there is no fold {fold}; its split has folds 0 to {self.split.folds - 1}."
+                )
+
+    def narrowed(
+        self,
+        datasets: Sequence[str] = (),
+        variants: Sequence[str] = (),
+        folds: Sequence[int] = (),
+        seeds: int | None = None,
+    ) -> Experiment:
+        """The same question on part of its axes; `datasets` replaces the datasets, `seeds` is how many."""
+        for label in variants:
+            if label not in self.variants:
+                raise BadInput(
+                    f"Experiment {self.name} has no variant {label!r}; {nearest(label, list(self.variants))}"
+                )
+        changes: dict[str, Any] = {}
+        if datasets:
+            changes["datasets"] = tuple(dict.fromkeys(datasets))
+        if variants:
+            changes["variants"] = {label: m for label, m in self.variants.items() if label in variants}
+        if folds:
+            changes["folds"] = tuple(dict.fromkeys(folds))
+        if seeds is not None:
+            changes["seeds"] = tuple(range(seeds))
+        return dataclasses.replace(self, **changes)
+
+    def cells(self, ids: Mapping[str, str]) -> Iterator[tuple[dict[str, Any], Trial]]:
+        """Every cell that is asked for, with its trial; ids: dataset name -> content id (absent ones are left out)."""
+        folds = range(self.split.folds) if self.folds is None else self.folds
+        for dataset in self.datasets:
+            if dataset not in ids:
+                continue
+            for label, method in self.variants.items():
+                for rate in self.sampling_rates:
+                    for seed in self.seeds:
+                        for fold in folds:
+                            trial = Trial(
+                                method, dataset, ids[dataset], self.split, fold, seed, rate, self.protocol, self.task
+                            )
+                            cell = {"label": label, "dataset": dataset, "fold": fold, "seed": seed}
+                            yield cell | {"sampling_rate": float(rate), "trial_id": trial.id}, trial
+
+    def trials(self, ids: Mapping[str, str]) -> list[Trial]:
+        """The distinct trials behind the cells, in order of first appearance."""
+        return list({trial.id: trial for _, trial in self.cells(ids)}.values())
+
+    def asked(
+        self,
+        datasets: Mapping[str, Mapping[str, Any]],
+        asked_at: str,
+        command: str = "",
+        excluded: Sequence[Mapping[str, str]] = (),
+    ) -> Asked:
+        """What the store keeps of the question; datasets: name -> {dataset_id, title, synthetic, panel, ...}."""
+        ids = {name: facts["dataset_id"] for name, facts in datasets.items()}
+        variants = {
+            label: {
+                "variant_id": short_hash(method, 8),
+                "method": stem(type(method)),
+                "control": type(method).control,
+                "component": canonical(method),
+            }
+            for label, method in self.variants.items()
+        }
+        common = {
+            "task": canonical(self.task),
+            "protocol": canonical(self.protocol),
+            "split": canonical(self.split),
+        }
+        definition = short_hash({label: v["component"] for label, v in variants.items()} | common, 8)
+        return Asked(
+            name=self.name,
+            definition=definition,
+            asked_at=asked_at,
+            title=self.title,
+            command=command,
+            variants=variants,
+            datasets={name: dict(facts) for name, facts in datasets.items()},
+            folds=self.split.folds,
+            flags=self.protocol.flags,
+            cells=tuple(cell for cell, _ in self.cells(ids)),
+            excluded=tuple(dict(e) for e in excluded),
+            **common,
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Finding experiments by name or file
+
+
+def load_experiment(name_or_path: str) -> Experiment:
+    """The experiment of a module in `experiments/` or of a driver file; `BadInput` if there is none to be had."""
+    if name_or_path.endswith(".py") or "/" in name_or_path:
+        return _experiment_of(load_driver(Path(name_or_path)), name_or_path)
+    import experiments
+
+    known = sorted(info.name for info in pkgutil.iter_modules(experiments.__path__) if not info.name.startswith("_"))
+    if name_or_path not in known:
+        raise BadInput(
+            f"There is no experiment {name_or_path!r}; {nearest(name_or_path, known)} A path to a file that defines "
+            "EXPERIMENT also works."
+        )
+    return _experiment_of(importlib.import_module(f"experiments.{name_or_path}"), name_or_path)
+
+
+def load_driver(path: Path) -> ModuleType:
+    """A user's file as a module named after its content, so that two versions never share a name."""
+    try:
+        source = path.read_bytes()
+    except OSError:
+        raise BadInput(
+            f"There is no file {path}; give a Python file that defines EXPERIMENT, or the name of one in experiments/."
+        ) from None
+    name = f"driver_{hashlib.sha256(source).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{path} cannot be read as Python; give a .py file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BadInput:
+        del sys.modules[name]
+        raise
+    except SyntaxError as error:
+        del sys.modules[name]
+        raise BadInput(f"{path}, line {error.lineno}: {error.msg}; mend the file and run again.") from None
+    except Exception as error:  # a user's file may raise anything; the sentence names what it did
+        del sys.modules[name]
+        raise BadInput(f"{path} stopped with {type(error).__name__}: {error}; mend the file and run again.") from None
+    return module
+
+
+def _experiment_of(module: ModuleType, where: str) -> Experiment:
+    found = getattr(module, "EXPERIMENT", None)
+    if found is None:
+        raise BadInput(f"{where} defines no EXPERIMENT; add `EXPERIMENT = Experiment(...)` to it.")
+    if not isinstance(found, Experiment):
+        raise BadInput(f"EXPERIMENT in {where} is a {_kind(found)}; expected a harness.Experiment.")
+    try:
+        for method in found.variants.values():
+            canonical(method)
+    except ComponentError as error:
+        raise BadInput(f"{where}: {error}") from None
+    if not found.title and module.__doc__:
+        found = dataclasses.replace(found, title=module.__doc__.strip().splitlines()[0])
+    return found
+
+
+def _kind(thing: object) -> str:
+    return f"class ({thing.__name__})" if isinstance(thing, type) else type(thing).__name__

@@ -1,0 +1,40 @@
+"""JS: Jensen-Shannon divergence of truth and prediction as distributions over spots (eq. 27-29).
+
+Natural logarithm, in [0, ln 2]; the divergence, not its square root. Negatives are clipped to 0 on either side; where
+nothing positive is left the divergence is ln 2, as from any distribution with other support.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import Metric
+from ._block import Block, Floats, Profiles
+
+
+def js(block: Block) -> Floats:
+    """KL(p || m) / 2 + KL(q || m) / 2 with p = x / sum x, q = y / sum y, m = (p + q) / 2.
+
+    With y rescaled to the truth's total S, this is ln 2 + sum over spots of (x ln x + y ln y - (x + y) ln(x + y)) / 2S,
+    and the term of a spot where x or y is 0 vanishes: logarithms are needed only on the truth's support.
+    """
+    x = block.truth
+    y = x.at_support(block.prediction.values)
+    y *= x.spread(x.total / block.prediction.total)
+    return _divergence(x, x.sum_logs(y), y)
+
+
+def js_flat(x: Profiles) -> Floats:
+    """(g,) JS between each gene's truth and a prediction that is the same at every spot."""
+    level = x.total / x.n_spots
+    return _divergence(x, np.diff(x.bounds) * level * np.log(level), x.spread(level))
+
+
+def _divergence(x: Profiles, y_logs: Floats, y: Floats) -> Floats:
+    excess = x.own_logs + y_logs - x.sum_logs(x.entries + y)
+    return np.clip(math.log(2.0) + excess / (2.0 * x.total), 0.0, math.log(2.0))
+
+
+METRIC = Metric("js", version=1, higher_is_better=False, constant_prediction=math.log(2.0), function=js)

@@ -1,0 +1,245 @@
+"""The driver: `submit` an experiment, get its `Results`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.card import put_card
+from harness.cluster.resources import Keep, Resources, kept
+from harness.datasets import load, present
+from harness.errors import BadInput
+from harness.experiment import Experiment
+from harness.pair import PairedSample
+from harness.protocol import prepare
+from harness.record import Record
+from harness.store import Store
+from harness.trial import Trial
+from models.component import code_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Folders = str | Path | Sequence[str | Path] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An experiment against a store: what is asked, what is there, what is left to run, and what was left out.
+
+    pairs: the datasets that are present, by name. stale: finished trials whose code is not today's.
+    settled: unfinished trials that are not tried again (skipped; or failed by their method, with today's code).
+    """
+
+    experiment: Experiment
+    store: Store
+    pairs: Mapping[str, PairedSample]
+    trials: tuple[Trial, ...]
+    done: frozenset[str]
+    stale: frozenset[str]
+    settled: Mapping[str, Record]
+    excluded: tuple[Mapping[str, str], ...]
+
+    def missing(self, retry_failed: bool = False, stale: bool = False) -> list[Trial]:
+        """The trials that a run has to do."""
+        there = self.done - self.stale if stale else self.done
+        if not retry_failed:
+            there = there | set(self.settled)
+        return [trial for trial in self.trials if trial.id not in there]
+
+
+class Results:
+    """What the store holds for an experiment; reads nothing else.
+
+    failed, skipped: records of the asked-for trials that did not finish. computed: how many trials this call ran.
+    """
+
+    def __init__(self, store: Store, name: str, computed: int = 0) -> None:
+        self.store = store
+        self.name = name
+        self.computed = computed
+        self.asked = store.asked(name)[-1]
+        self.failed = [r for r in store.unfinished(self.asked.trial_ids) if r.status == "failed"]
+        self.skipped = [r for r in store.unfinished(self.asked.trial_ids) if r.status == "skipped"]
+
+    def records(self) -> list[Record]:
+        """Records of the finished trials."""
+        return self.store.records(self.asked.trial_ids)
+
+    def genes(self) -> pd.DataFrame:
+        """One row per cell and gene, with the variant's `label`; a trial that serves several cells appears in each."""
+        import pandas as pd
+
+        rows = self.store.genes(self.records())
+        cells = pd.DataFrame(list(self.asked.cells))[["trial_id", "label", "dataset", "seed"]]
+        return cells.merge(rows.drop(columns=["dataset", "seed"]), on="trial_id") if len(rows) else rows
+
+    def table(self) -> pd.DataFrame:
+        """The accuracy-score table: one row per dataset and variant, with intervals and raw means."""
+        from reports.report import table
+
+        return table(self.store, self.name)
+
+
+def submit(
+    experiment: Experiment,
+    store: str | Path = "results",
+    data: Folders = None,
+    *,
+    address: str | None = None,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float = 0.0,
+    max_concurrent: int | None = None,
+    timeout: float | None = None,
+    keep_predictions: Keep = "first-seed",
+    retry_failed: bool = False,
+    stale: bool = False,
+    progress: bool = True,
+    command: str = "",
+) -> Results:
+    """Run what is missing of an experiment and return its results; nothing that is in the store runs again.
+
+    store: a folder, made if need be. data: folder(s) of dataset pairs (default: $SPADIT_DATA; bundled data are
+    always there). address: None for a Ray on this machine, "auto" or HOST:PORT for a cluster. gpus_per_trial may be
+    a fraction. keep_predictions: of which trials the prediction itself is stored. retry_failed: also try again what
+    was skipped or failed by its method. stale: also what other code computed. Raises `BadInput` for bad input.
+    """
+    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout)
+    kept(keep_predictions)
+    plan = make_plan(experiment, Store(store), data)
+    return run_plan(plan, resources, keep_predictions, retry_failed, stale, progress, command)
+
+
+def make_plan(experiment: Experiment, store: Store, data: Folders = None, strict: bool = False) -> Plan:
+    """Load what is present and compare with the store; writes nothing.
+
+    strict: an absent dataset is an error rather than an exclusion.
+    """
+    folders = data_folders(data)
+    entries = {name: present(name, folders) for name in experiment.datasets}
+    if strict and (absent := [e for e in entries.values() if not e.present]):
+        raise BadInput(f"Dataset {absent[0].name} is not there: {absent[0].reason}")
+    excluded = tuple({"dataset": e.name, "reason": e.reason} for e in entries.values() if not e.present)
+    if len(excluded) == len(entries):
+        raise BadInput(
+            f"Experiment {experiment.name} has no dataset to run on: {excluded[0]['dataset']}: {excluded[0]['reason']}"
+        )
+    pairs = {name: load(name, folders) for name, entry in entries.items() if entry.present}
+    trials = experiment.trials({name: pair.id for name, pair in pairs.items()})
+    done = store.done() & {trial.id for trial in trials}
+    codes = {trial.id: code_hash(trial.method) for trial in trials}
+    return Plan(
+        experiment=experiment,
+        store=store,
+        pairs=pairs,
+        trials=tuple(trials),
+        done=frozenset(done),
+        stale=frozenset(r.trial_id for r in store.records(done) if r.code != codes[r.trial_id]),
+        settled={
+            r.trial_id: r
+            for r in store.unfinished(codes)
+            if r.status == "skipped" or (r.cause == "method" and r.code == codes[r.trial_id])
+        },
+        excluded=excluded,
+    )
+
+
+def run_plan(
+    plan: Plan,
+    resources: Resources,
+    keep_predictions: Keep = "first-seed",
+    retry_failed: bool = False,
+    stale: bool = False,
+    show: bool = True,
+    command: str = "",
+) -> Results:
+    """Run what a plan says is missing; see `submit`."""
+    experiment, store = plan.experiment, plan.store
+    missing = plan.missing(retry_failed, stale)
+    asked = experiment.asked(
+        {name: _facts(pair) for name, pair in plan.pairs.items()},
+        datetime.now(UTC).isoformat(timespec="microseconds"),
+        command or _command(),
+        plan.excluded,
+    )
+    # Whatever can be refused is refused before anything is written.
+    data = {pair.id: prepare(pair, experiment.protocol) for pair in _needed(plan.pairs, missing)}
+    store.put_asked(asked)
+    if missing:
+        from harness.cluster.progress import Progress
+        from harness.cluster.tuning import Work, execute
+
+        for pair in _needed(plan.pairs, missing):
+            put_card(store, pair, data[pair.id])
+        if stale:
+            for trial_id in plan.stale:
+                store.supersede(trial_id)
+        names = {cell["trial_id"]: cell for cell in reversed(asked.cells)}
+        labels = {t.id: f"{names[t.id]['label']} · {t.dataset} · fold {t.fold} · seed {t.seed}" for t in missing}
+        groups = {t.id: names[t.id]["label"] for t in missing}
+        keep = frozenset(
+            t.id for t in missing if keep_predictions == "all" or _is_first(t, experiment, keep_predictions)
+        )
+        with Progress(labels, groups, show) as progress:
+            execute(Work(missing, data, store, resources, keep, git_state()), progress)
+    return Results(store, experiment.name, computed=len(missing))
+
+
+def data_folders(data: Folders) -> list[Path]:
+    """Folders to look for pairs in: those given, else $SPADIT_DATA, else none; `BadInput` for an absent one."""
+    if data is None:
+        named = [p for p in os.environ.get("SPADIT_DATA", "").split(os.pathsep) if p]
+        origin = "$SPADIT_DATA names"
+    else:
+        named = [str(data)] if isinstance(data, str | Path) else [str(d) for d in data]
+        origin = "--data names"
+    for folder in named:
+        if not Path(folder).is_dir():
+            raise BadInput(f"{origin} {folder}, which is not a folder; give a folder that holds dataset pairs.")
+    return [Path(folder) for folder in named]
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and cleanliness of the working tree the project runs from; empty where there is none."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return {}
+    try:
+        git = ["git", "-C", str(root)]
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    if commit.returncode != 0:
+        return {}
+    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
+
+
+def _needed(pairs: Mapping[str, PairedSample], missing: Sequence[Trial]) -> list[PairedSample]:
+    ids = {trial.dataset_id for trial in missing}
+    return list({pair.id: pair for pair in pairs.values() if pair.id in ids}.values())
+
+
+def _is_first(trial: Trial, experiment: Experiment, keep: Keep) -> bool:
+    return keep == "first-seed" and trial.seed in (0 if not trial.method.needs.randomness else experiment.seeds[0],)
+
+
+def _facts(pair: PairedSample) -> dict[str, Any]:
+    return {
+        "dataset_id": pair.id,
+        "synthetic": pair.synthetic,
+        "spots": len(pair.st),
+        "cells": len(pair.sc),
+        "shared": len(pair.shared),
+    }
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv and sys.argv[0] else ""

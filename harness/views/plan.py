@@ -1,0 +1,92 @@
+"""`spadit plan`: what an experiment comes to, before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from rich.markup import escape
+
+from harness.results import Plan
+from harness.views.console import console, listing
+from models.component import code_hash
+
+
+def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> dict[str, Any]:
+    """Counts per variant and dataset, what is stored and by which code, exclusions, and the cost of what is missing.
+
+    Cost is the median seconds of stored trials of the same variant (else of the same method) on that dataset; where
+    there are none it is None, and said to be unknown.
+    """
+    missing = {trial.id for trial in plan.missing(retry_failed, stale)}
+    seconds = _measured(plan)
+    rows = []
+    for label, method in plan.experiment.variants.items():
+        for dataset, pair in plan.pairs.items():
+            trials = [t for t in plan.trials if t.method == method and t.dataset_id == pair.id]
+            left = [t for t in trials if t.id in missing]
+            each = seconds.get((trials[0].variant_id, pair.id)) if trials else None
+            rows.append(
+                {
+                    "variant": label,
+                    "dataset": dataset,
+                    "trials": len(trials),
+                    "stored": sum(t.id in plan.done for t in trials),
+                    "stale": sum(t.id in plan.stale for t in trials),
+                    "unfinished": sum(t.id in plan.settled for t in trials),
+                    "to_run": len(left),
+                    "seconds_each": each,
+                    "code": code_hash(method),
+                }
+            )
+    return {
+        "experiment": plan.experiment.name,
+        "title": plan.experiment.title,
+        "store": plan.store.where,
+        "trials": len(plan.trials),
+        "to_run": len(missing),
+        "seconds_to_run": _total(rows),
+        "rows": rows,
+        "datasets": {name: {"spots": len(p.st), "cells": len(p.sc), "id": p.id} for name, p in plan.pairs.items()},
+        "excluded": [dict(e) for e in plan.excluded],
+        "flags": list(plan.experiment.protocol.flags),
+    }
+
+
+def print_plan(facts: dict[str, Any]) -> None:
+    """The facts for a person."""
+    out = console()
+    out.print(f"[bold]{escape(facts['experiment'])}[/bold]  {escape(facts['title'])}")
+    table = listing(
+        "variant", "dataset", "trials", "stored", "stale", "unfinished", "to run", "s each", "code",
+        right=("trials", "stored", "stale", "unfinished", "to run", "s each"),
+    )  # fmt: skip
+    for row in facts["rows"]:
+        counts = [str(row[key]) for key in ("trials", "stored", "stale", "unfinished", "to_run")]
+        each = "?" if row["seconds_each"] is None else f"{row['seconds_each']:.1f}"
+        table.add_row(escape(row["variant"]), escape(row["dataset"]), *counts, each, row["code"][:8])
+    out.print(table)
+    for excluded in facts["excluded"]:
+        out.print(f"left out: {escape(excluded['dataset'])}: {escape(excluded['reason'])}", soft_wrap=True)
+    for flag in facts["flags"]:
+        out.print(f"note: {escape(flag)}")
+    cost = facts["seconds_to_run"]
+    known = "" if cost is None else f", about {cost / 60:.0f} processor minutes by what is stored"
+    out.print(f"{facts['trials']} trials, {facts['to_run']} to run{known}.")
+
+
+def _measured(plan: Plan) -> dict[tuple[str, str], float]:
+    """Median seconds of stored trials by (variant id, dataset id)."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for record in plan.store.records(plan.done):
+        spent = sum(value or 0.0 for value in record.timings.values())
+        found.setdefault((record.variant_id, record.dataset_id), []).append(spent)
+    return {key: median(values) for key, values in found.items()}
+
+
+def _total(rows: Sequence[dict[str, Any]]) -> float | None:
+    needed = [row for row in rows if row["to_run"]]
+    if any(row["seconds_each"] is None for row in needed):
+        return None
+    return float(sum(row["to_run"] * row["seconds_each"] for row in needed))

@@ -1,0 +1,108 @@
+"""Methods that tests send through the harness: honest, random, failing, skipping, slow, lethal."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from models.method import Array, Method, Needs, Problem, Run, Skipped
+
+
+@dataclass(frozen=True)
+class VisibleMean(Method):
+    """The mean visible expression of a spot, for every target; counts its calls in a side file if given one."""
+
+    cheap: ClassVar[bool] = True
+    tally: str = ""
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        note(self.tally, f"{len(problem.targets)}")
+        mean = problem.spots.lognorm.mean(axis=1, keepdims=True)
+        return np.repeat(mean, len(problem.targets), axis=1)
+
+
+@dataclass(frozen=True)
+class Noise(Method):
+    """Random numbers from the run's stream."""
+
+    needs: ClassVar[Needs] = Needs(randomness=True)
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        return run.rng.random((len(problem.spots), len(problem.targets)))
+
+
+@dataclass(frozen=True)
+class Raises(Method):
+    """Fails, as methods do."""
+
+    text: str = "singular matrix"
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        raise ArithmeticError(self.text)
+
+
+@dataclass(frozen=True)
+class Refuses(Method):
+    """Skips every problem."""
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        raise Skipped("needs a moon that is not there.")
+
+
+@dataclass(frozen=True)
+class Wrong(Method):
+    """Answers with something that is no answer: "shape", "nan" or "type"."""
+
+    how: str = "shape"
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        answer = np.zeros((len(problem.spots), len(problem.targets)))
+        if self.how == "shape":
+            return answer[:-1]
+        if self.how == "type":
+            return answer.astype(int)
+        answer[2, 1] = np.nan
+        return answer
+
+
+@dataclass(frozen=True)
+class Dies(Method):
+    """Kills its worker, `times` times in all (counted in a side file); then answers."""
+
+    tally: str = ""
+    times: int = 1
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        note(self.tally, "died")
+        if len(Path(self.tally).read_text().splitlines()) <= self.times:
+            os._exit(17)
+        return np.repeat(problem.spots.lognorm.mean(axis=1, keepdims=True), len(problem.targets), axis=1)
+
+
+@dataclass(frozen=True)
+class Sleeps(Method):
+    """Takes its time; reports now and then, or hangs without a word."""
+
+    seconds: float = 60.0
+    reports: bool = True
+    tally: str = ""
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        for step in range(int(self.seconds * 20)):
+            time.sleep(0.05)
+            if self.reports:
+                run.report(step + 1, of=int(self.seconds * 20))
+        note(self.tally, "slept")
+        return np.repeat(problem.spots.lognorm.mean(axis=1, keepdims=True), len(problem.targets), axis=1)
+
+
+def note(tally: str, text: str) -> None:
+    """Append a line to a side file; O_APPEND keeps lines of several workers whole."""
+    if tally:
+        with Path(tally).open("a") as file:
+            file.write(text + "\n")
