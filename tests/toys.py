@@ -37,6 +37,13 @@ class Noise(Method):
 
 
 @dataclass(frozen=True)
+class Counting(VisibleMean):
+    """Cannot do without counts."""
+
+    needs: ClassVar[Needs] = Needs(counts=True)
+
+
+@dataclass(frozen=True)
 class Raises(Method):
     """Fails, as methods do."""
 

@@ -13,7 +13,7 @@ from harness.protocol import KFold, Panel, Prepared, Protocol, pose, prepare
 from harness.trial import Setting, Trial, run_trial
 from models.method import Method
 from tests.conftest import tiny_pair
-from tests.toys import Noise, Raises, Refuses, Sleeps, VisibleMean, Wrong
+from tests.toys import Counting, Noise, Raises, Refuses, Sleeps, VisibleMean, Wrong
 
 SPLIT = KFold(3)
 
@@ -23,8 +23,8 @@ def data(tiny: PairedSample) -> Prepared:
     return prepare(tiny, Protocol())
 
 
-def a_trial(method: Method, data: Prepared, **changes: object) -> Trial:
-    trial = Trial(method, data.dataset, data.dataset_id, SPLIT, fold=0, seed=0)
+def a_trial(a_method: Method, data: Prepared, **changes: object) -> Trial:
+    trial = Trial(a_method, data.dataset, data.dataset_id, SPLIT, fold=0, seed=0)
     return dataclasses.replace(trial, **changes)  # type: ignore[arg-type]
 
 
@@ -114,7 +114,7 @@ def test_a_trial_past_its_time_limit_is_stopped_where_it_reports(data: Prepared)
     outcome = run_trial(a_trial(Sleeps(60), data), data, Setting(timeout=0.3))
 
     assert (outcome.record.status, outcome.record.cause) == ("failed", "timeout")
-    assert "the limit is 0.3 s" in outcome.record.reason
+    assert "the time limit is 0.3 s" in outcome.record.reason
 
 
 def test_fitting_time_ends_with_the_last_report(data: Prepared) -> None:
@@ -124,15 +124,6 @@ def test_fitting_time_ends_with_the_last_report(data: Prepared) -> None:
 
 
 def test_a_method_that_needs_counts_is_skipped_on_other_data() -> None:
-    from dataclasses import dataclass
-    from typing import ClassVar
-
-    from models.method import Needs
-
-    @dataclass(frozen=True)
-    class Counting(VisibleMean):
-        needs: ClassVar[Needs] = Needs(counts=True)
-
     pair = tiny_pair()
     halves = dataclasses.replace(pair, st=dataclasses.replace(pair.st, values=pair.st.values * 0.5, kind="intensities"))
     data = prepare(halves, Protocol())

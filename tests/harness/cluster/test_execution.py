@@ -1,0 +1,158 @@
+"""Through Ray: the same numbers as without, and every trial ends with a record whatever happens to its worker."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.cluster.connection import connected
+from harness.cluster.progress import Progress
+from harness.cluster.resources import Resources
+from harness.cluster.tuning import Work, execute
+from harness.errors import BadInput
+from harness.pair import PairedSample
+from harness.protocol import KFold, Prepared, Protocol, prepare
+from harness.store import Store
+from harness.trial import Trial, run_trial
+from models.method import Method
+from tests.toys import Dies, Noise, Raises, Refuses, Sleeps, VisibleMean
+
+pytestmark = pytest.mark.ray
+SPLIT = KFold(3)
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """One local Ray for the module: starting it takes seconds, and a run uses the Ray it finds."""
+    with connected(None, 1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tiny: PairedSample) -> Prepared:
+    return prepare(tiny, Protocol())
+
+
+def trials(method: Method, data: Prepared, folds: int = 3, seeds: int = 1) -> list[Trial]:
+    made = [
+        Trial(method, "tiny", data.dataset_id, SPLIT, fold, seed) for fold in range(folds) for seed in range(seeds)
+    ]
+    return list({trial.id: trial for trial in made}.values())
+
+
+def run(todo: list[Trial], data: Prepared, folder: Path, **resources: object) -> tuple[Store, Progress]:
+    store = Store(folder)
+    labels = {trial.id: type(trial.method).__name__ for trial in todo}
+    with Progress(labels, labels, show=False) as progress:
+        execute(Work(todo, {data.dataset_id: data}, store, Resources(**resources)), progress)  # type: ignore[arg-type]
+    return store, progress
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_numbers_through_ray_are_those_without_it_bit_for_bit(tmp_path: Path, data: Prepared) -> None:
+    todo = trials(Noise(), data, seeds=2) + trials(VisibleMean(), data)
+
+    store, progress = run(todo, data, tmp_path)
+
+    assert progress.counts == {"ok": 9, "failed": 0, "skipped": 0}
+    for trial in todo:
+        alone = run_trial(trial, data)
+        record = store.record(trial.id)
+        assert record.prediction_sha256 == alone.record.prediction_sha256
+        assert record.means == alone.record.means
+        assert store.genes([record]).equals(alone.genes.to_pandas())  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_failing_and_skipping_trials_are_recorded_while_the_rest_finishes(tmp_path: Path, data: Prepared) -> None:
+    todo = trials(Raises(), data, 1) + trials(Refuses(), data, 1) + trials(Noise(), data)
+
+    store, progress = run(todo, data, tmp_path)
+
+    assert len(store.done()) == 3
+    assert {(r.status, r.cause) for r in store.unfinished()} == {("failed", "method"), ("skipped", "skipped")}
+    assert all(r.traceback or r.status == "skipped" for r in store.unfinished())
+    assert progress.counts == {"ok": 3, "failed": 1, "skipped": 1}
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_trial_whose_worker_dies_is_tried_once_more(tmp_path: Path, data: Prepared) -> None:
+    tally = tmp_path / "tally"
+    todo = trials(Dies(str(tally), times=1), data, 1) + trials(Noise(), data)
+
+    store, _ = run(todo, data, tmp_path / "S")
+
+    assert store.done() == {trial.id for trial in todo}
+    assert tally.read_text().splitlines() == ["died", "died"]
+    assert store.record(todo[0].id).attempts == 2
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_trial_that_always_kills_its_worker_is_recorded_with_the_reason(tmp_path: Path, data: Prepared) -> None:
+    tally = tmp_path / "tally"
+    todo = trials(Dies(str(tally), times=99), data, 1) + trials(Noise(), data)
+
+    store, progress = run(todo, data, tmp_path / "S")
+
+    (lost,) = store.unfinished()
+    assert (lost.cause, lost.attempts) == ("infrastructure", 2)
+    assert "2 attempts" in lost.reason
+    assert len(store.done()) == 3
+    assert progress.counts["failed"] == 1
+
+
+@pytest.mark.usefixtures("ray_here")
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_trial_past_its_time_limit_is_recorded_as_such(tmp_path: Path, data: Prepared, reports: bool) -> None:
+    todo = trials(Sleeps(60, reports), data, 1) + trials(Noise(), data)
+
+    store, _ = run(todo, data, tmp_path, timeout=1.0)
+
+    (late,) = store.unfinished()
+    assert late.cause == "timeout"
+    assert len(store.done()) == 3
+
+
+@pytest.mark.usefixtures("ray_here")
+@pytest.mark.parametrize("asked", [{"cpus_per_trial": 1000.0}, {"gpus_per_trial": 1000.0}])
+def test_resources_that_are_not_there_are_refused(tmp_path: Path, data: Prepared, asked: dict[str, float]) -> None:
+    with pytest.raises(BadInput, match="ask for less"):
+        run(trials(Noise(), data), data, tmp_path, **asked)
+
+    assert not (tmp_path / "trials").exists()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_ray_of_our_own_listens_on_loopback_only() -> None:
+    children = psutil.Process().children(recursive=True)
+
+    addresses = {
+        connection.laddr.ip
+        for child in [*children, psutil.Process()]
+        for connection in _listening(child)
+    }
+
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def _listening(process: psutil.Process) -> list:  # type: ignore[type-arg]
+    try:
+        return [c for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+
+
+def test_a_ray_client_address_is_refused_with_the_job_command() -> None:
+    with pytest.raises(BadInput, match="ray job submit"), connected("ray://head:10001", 1):
+        pass
+
+
+def test_resources_that_make_no_sense_are_refused() -> None:
+    for wrong in ({"cpus_per_trial": 0}, {"gpus_per_trial": -1}, {"max_concurrent": 0}, {"timeout": 0}):
+        with pytest.raises(BadInput):
+            dataclasses.replace(Resources(), **wrong)
