@@ -100,15 +100,17 @@ def run(
         _say(f"\nInterrupted; what had finished is in {store}. To go on: {command}")
         raise typer.Exit(130) from None
     if results.computed == 0:
-        _say(f"Nothing to run: all {len(planned.trials)} trials of {results.name} are in {store}.")
+        settled = f", {len(planned.settled)} of them failed or skipped" if planned.settled else ""
+        _say(f"Nothing to run: all {len(planned.trials)} trials of {results.name} are in {store}{settled}.")
     failed = len(results.failed)
     if as_json:
         counts = {"computed": results.computed, "trials": len(planned.trials), "ok": len(results.records())}
         _print_json(counts | {"failed": failed, "skipped": len(results.skipped), "store": str(store)})
     elif results.records():
+        from harness.views.console import console
         from reports.report import print_table
 
-        print_table(results.store, results.name)
+        print_table(results.store, results.name, console())
     if failed:
         _say(f"{failed} of {len(planned.trials)} trials failed; see `spadit status --store {store}`.")
         raise typer.Exit(1)
@@ -193,8 +195,8 @@ def data_simulate(
 
     if out.exists():
         raise BadInput(f"{out} exists already; name a folder that does not, or remove it first.")
-    pair = simulate(spots, cells, genes, seed)
-    write_pair(pair, out)
+    pair = simulate(spots, cells, genes, seed, name=out.name)
+    write_pair(pair, out.parent)
     facts = {"dataset": out.name, "folder": str(out), "spots": spots, "cells": cells, "genes": genes, "id": pair.id}
     _print_json(facts) if as_json else typer.echo(
         f"{out}: {spots} spots, {cells} cells, {genes} genes (simulated). "

@@ -72,7 +72,7 @@ class PairedSample:
     """SC and ST aligned by gene name, validated when made; raises `BadInput`.
 
     coordinates: (n_spots, 2 or 3) float64, or None. cell_types: (n_cells,) str, of the SC cells, or None.
-    spot_labels: (n_spots,) str or None: for figures and the scorer, never for a method.
+    spot_labels: (n_spots,) str array, or None: for figures and the scorer, never for a method.
     synthetic: "" for real data, else what was invented; shown wherever the dataset is shown.
     """
 
@@ -81,7 +81,7 @@ class PairedSample:
     sc: Assay
     coordinates: NDArray[np.float64] | None = None
     cell_types: NDArray[Any] | None = None
-    spot_labels: NDArray[Any] | None = None
+    spot_labels: Any = None
     synthetic: str = ""
 
     def __post_init__(self) -> None:
@@ -138,17 +138,15 @@ def read_pair(
     st_assay, sc_assay = _assay(st_path, st, st_kind), _assay(sc_path, sc, sc_kind)
     if not set(st.genes) & set(sc.genes):
         raise BadInput(no_shared(f"{st_path} and {sc_path}", st.genes, sc.genes))
-    coordinates = None
-    if st.coordinates is not None:
-        coordinates = _named(st_path, _checked_coordinates, st.coordinates, len(st.names))
-    cell_types = None
-    if sc.column is not None:
-        cell_types = _named(sc_path, _checked_types, sc.column, len(sc.names))
-    labels: Any = st.column
-    return PairedSample(name, st_assay, sc_assay, coordinates, cell_types, labels, synthetic or sc.synthetic)
+    coordinates = _named(st_path, _checked_coordinates, st.coordinates, len(st.names))
+    cell_types = _named(sc_path, _checked_types, sc.column, len(sc.names))
+    return PairedSample(name, st_assay, sc_assay, coordinates, cell_types, st.column, synthetic or sc.synthetic)
 
 
 def _named(path: Path, check: Any, *given: Any) -> Any:
+    """`check(*given)`, its refusal naming the file; None where nothing was given."""
+    if given[0] is None:
+        return None
     try:
         return check(*given)
     except BadInput as error:
@@ -183,18 +181,16 @@ def _check_values(values: sp.csr_matrix, genes: Sequence[str], kind: str) -> Non
     def gene(bad: NDArray[np.bool_]) -> str:
         return repr(genes[values.indices[int(np.argmax(bad))]])
 
-    if not np.isfinite(data).all():
-        bad = ~np.isfinite(data)
+    if (bad := ~np.isfinite(data)).any():
         raise BadInput(
             f"the gene {gene(bad)} has NaN or infinite values; expected finite ones, so remove or fill them."
         )
-    if (data < 0).any():
+    if (bad := data < 0).any():
         raise BadInput(
-            f"the gene {gene(data < 0)} has negative values ({data.min():g}); expected raw counts or intensities, "
+            f"the gene {gene(bad)} has negative values ({data.min():g}); expected raw counts or intensities, "
             "so put unscaled ones in layers['counts']."
         )
-    if kind == "counts" and not np.array_equal(data, np.rint(data)):
-        bad = data != np.rint(data)
+    if kind == "counts" and (bad := data != np.rint(data)).any():
         raise BadInput(
             f"the gene {gene(bad)} has fractions ({data[bad][0]:g}) where counts are declared; expected integers, so "
             "declare intensities or give the raw counts."

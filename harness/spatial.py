@@ -46,7 +46,7 @@ def morans_i(values: Any, coordinates: ArrayLike, neighbours: int = 6) -> NDArra
     if len(np.asarray(coordinates)) != n:
         raise ValueError(f"values are {values.shape}, coordinates {np.shape(coordinates)}; expected a row per spot.")
     weights = neighbour_weights(coordinates, neighbours)
-    columns = values.tocsc() if sp.issparse(values) else np.asarray(values)
+    columns: Any = values.tocsc() if sp.issparse(values) else np.asarray(values)
     result = np.zeros(g)
     step = max(1, BLOCK // max(n, 1))
     for start in range(0, g, step):

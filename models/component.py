@@ -37,7 +37,7 @@ class ComponentError(ValueError):
 
 
 @dataclass(frozen=True)
-class Component(ABC):
+class Component(ABC):  # noqa: B024 - so that abstract methods of subclasses are enforced
     """Base of everything that can vary in a trial.
 
     Subclasses are frozen dataclasses whose fields are JSON scalars, tuples of them, or other components.
@@ -58,12 +58,7 @@ def canonical(value: Any, where: str = "value") -> Json:
     field for anything that has no canonical form: arrays, functions, sets, non-finite numbers.
     """
     if isinstance(value, Component):
-        described = {"component": type_name(type(value)), "version": type(value).version}
-        if not is_first_party(type(value)):
-            described["source"] = source_hash(type(value))
-        for field in fields(value):
-            described[field.name] = canonical(getattr(value, field.name), f"{type(value).__name__}.{field.name}")
-        return described
+        return _described(value)
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
@@ -80,6 +75,21 @@ def canonical(value: Any, where: str = "value") -> Json:
         f"{where} is a {type(value).__name__}; fields of components are numbers, text, booleans, None, "
         "tuples of these, or other components."
     )
+
+
+def _described(component: Component) -> Json:
+    # Kept with the (frozen) object: a grid of 10^4 trials shares a few components, and a class that reached a worker
+    # by value has no source there to hash.
+    kept = component.__dict__.get("_described")
+    if kept is None:
+        cls = type(component)
+        kept = {"component": type_name(cls), "version": cls.version}
+        if not is_first_party(cls):
+            kept["source"] = source_hash(cls)
+        for field in fields(component):
+            kept[field.name] = canonical(getattr(component, field.name), f"{cls.__name__}.{field.name}")
+        component.__dict__["_described"] = kept
+    return kept
 
 
 def canonical_text(value: Any) -> str:
@@ -118,8 +128,8 @@ def rebuild(described: Json) -> Any:
 def nearest(name: str, known: Iterator[str] | list[str]) -> str:
     """A clause for error messages: the names nearest to a misspelt one, else all of them."""
     known = sorted(known)
-    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=3, cutoff=0.5)
-    matches = [k for k in known if k.lower() in close]
+    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=3, cutoff=0.6)
+    matches = [k for lowered in close for k in known if k.lower() == lowered]
     if matches:
         return "did you mean " + " or ".join(matches) + "?"
     return ("available: " + ", ".join(known) + ".") if known else "there are none."

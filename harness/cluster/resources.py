@@ -34,6 +34,11 @@ class Resources:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
+        if self.address is not None and self.address.startswith("ray://"):
+            raise BadInput(
+                f"{self.address} is a Ray Client address, over which Ray Tune does not run; submit the same command "
+                "as a job: `ray job submit --working-dir . -- spadit run ...`."
+            )
         if self.cpus_per_trial <= 0:
             raise BadInput(f"cpus_per_trial={self.cpus_per_trial:g}: a trial needs a share of a processor; give > 0.")
         if self.gpus_per_trial < 0:

@@ -58,10 +58,8 @@ def load(name: str, folders: Sequence[Path] = ()) -> PairedSample:
 def _find(name: str, folders: Sequence[Path]) -> Dataset:
     everything = _everything(folders)
     if name not in everything:
-        raise BadInput(
-            f"There is no dataset {name!r}; {nearest(name, list(everything)).rstrip('.?')} "
-            f"(datasets are bundled, the paper's ten, or {LAYOUT} in a data folder D)."
-        )
+        where = f"in {', '.join(map(str, folders))}" if folders else "; no data folder was given (--data or $SPADIT_DATA)"
+        raise BadInput(f"There is no dataset {name!r} {where}; {nearest(name, list(everything))}".replace(" ;", ";"))
     return everything[name]
 
 

@@ -23,7 +23,7 @@ CONSTANT = 1e-6
 CANCELLATION = 100.0
 """Raw second moments are used while mean^2 <= CANCELLATION * variance: they then keep 13 digits of the variance."""
 
-TINY = 1e-300
+TINY = 1e-200
 """Stands for zero inside a logarithm: TINY * log(TINY) vanishes beside any expression value."""
 
 GENES, SPOTS = 32, 256

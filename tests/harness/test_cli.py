@@ -1,0 +1,268 @@
+"""The command line: bad input is one sentence and exit code 2 with nothing written; results go to stdout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from harness.cli import main
+from harness.datasets.simulated import simulate, write_pair
+from harness.experiment import load_experiment
+
+Spadit = Callable[..., tuple[int, str, str]]
+
+DRIVER = """
+\"\"\"Is a mean any good?\"\"\"
+from harness import Experiment, KFold
+from models.controls.gene_mean import GeneMean
+from models.controls.spot_total import SpotTotal
+from tests.toys import Raises, VisibleMean
+
+EXPERIMENT = Experiment(
+    "mine", {"total": SpotTotal(), "mean": GeneMean(), "own": VisibleMean()}, ["small"], split=KFold(2)
+)
+"""
+
+
+@pytest.fixture
+def spadit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Spadit:
+    """Run the command line in this process, in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPADIT_DATA", raising=False)
+
+    def call(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["spadit", *map(str, words)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with one small simulated pair."""
+    folder = tmp_path_factory.mktemp("data")
+    write_pair(simulate(60, 80, 30, seed=1, name="small"), folder)
+    return folder
+
+
+@pytest.fixture
+def own(pairs: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, to be spoilt."""
+    shutil.copytree(pairs, tmp_path / "D")
+    return tmp_path / "D"
+
+
+def rewrite(path: Path, change: Callable[[ad.AnnData], ad.AnnData | None]) -> None:
+    data = ad.read_h5ad(path)
+    changed = change(data)
+    (data if changed is None else changed).write_h5ad(path)
+
+
+def set_entry(value: float) -> Callable[[ad.AnnData], None]:
+    def change(data: ad.AnnData) -> None:
+        dense = np.asarray(data.X.todense() if hasattr(data.X, "todense") else data.X, dtype=np.float32)
+        dense[0, 0] = value
+        data.X = dense
+        data.layers.clear()
+
+    return change
+
+
+def duplicate_gene(data: ad.AnnData) -> None:
+    data.var_names = [data.var_names[1], *data.var_names[1:]]
+
+
+def other_genes(data: ad.AnnData) -> None:
+    data.var_names = [f"OTHER{i}" for i in range(data.n_vars)]
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a missing file": (lambda d: (d / "small/st.h5ad").unlink(), "st.h5ad"),
+    "a truncated file": (lambda d: (d / "small/st.h5ad").write_bytes((d / "small/st.h5ad").read_bytes()[:3000]), "st.h5ad"),
+    "not an AnnData": (lambda d: (d / "small/sc.h5ad").write_text("gene,count\n"), "sc.h5ad"),
+    "no shared genes": (lambda d: rewrite(d / "small/sc.h5ad", other_genes), "share"),
+    "duplicate gene names": (lambda d: rewrite(d / "small/st.h5ad", duplicate_gene), "st.h5ad"),
+    "NaN": (lambda d: rewrite(d / "small/st.h5ad", set_entry(float("nan"))), "st.h5ad"),
+    "negative counts": (lambda d: rewrite(d / "small/sc.h5ad", set_entry(-1.0)), "sc.h5ad"),
+    "a transposed matrix": (lambda d: rewrite(d / "small/st.h5ad", lambda a: a.T), "transposed"),
+    "a folder without pairs": (lambda d: shutil.rmtree(d / "small"), "D"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_bad_data_are_one_sentence_and_nothing_is_written(spadit: Spadit, own: Path, tmp_path: Path, what: str) -> None:
+    spoil, word = BROKEN[what]
+    spoil(own)
+
+    code, out, err = spadit("run", "quickstart", "--data", own, "--dataset", "small", "--store", "S")
+
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1 and err.startswith("spadit: ")
+    assert word in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "S").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["run", "quikstart"], "did you mean quickstart"),
+        (["run", "nothing.py"], "There is no file nothing.py"),
+        (["run", "quickstart", "--dataset", "smalll"], "did you mean small"),
+        (["run", "quickstart", "--dataset", "MG"], "MG"),
+        (["run", "quickstart", "--variant", "SpaDIT"], "did you mean SpaDiT"),
+        (["run", "quickstart", "--fold", "9"], "folds 0 to 4"),
+        (["run", "quickstart", "--keep-predictions", "some"], "first-seed"),
+        (["run", "quickstart", "--cpus-per-trial", "0"], "cpus_per_trial"),
+        (["run", "quickstart", "--address", "ray://head:10001"], "ray job submit"),
+        (["run", "quickstart", "--data", "nowhere"], "nowhere"),
+        (["plan", "quikstart"], "did you mean quickstart"),
+        (["status", "--store", "nowhere"], "There is no store nowhere"),
+        (["report", "--store", "nowhere"], "There is no store nowhere"),
+        (["data", "check", "smalll"], "did you mean small"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_what_would_do(
+    spadit: Spadit, pairs: Path, tmp_path: Path, words: list[str], expected: str
+) -> None:
+    data = [] if "--data" in words or words[0] in ("status", "report") else ["--data", str(pairs)]
+
+    code, out, err = spadit(*words, *data)
+
+    assert code == 2
+    assert out == ""
+    assert expected in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("x = 1\n", "defines no EXPERIMENT"), ("def f(:\n", "line 1"), ("EXPERIMENT = None\n", "defines no EXPERIMENT")],
+)
+def test_a_driver_file_without_a_usable_experiment_is_refused(
+    spadit: Spadit, tmp_path: Path, source: str, expected: str
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+
+    code, _, err = spadit("run", "mine.py", "--store", "S")
+
+    assert code == 2
+    assert expected in err
+    assert not (tmp_path / "S").exists()
+
+
+def test_an_empty_store_cannot_be_reported(spadit: Spadit, tmp_path: Path) -> None:
+    (tmp_path / "S").mkdir()
+
+    code, _, err = spadit("report", "--store", "S", "--out", "R")
+
+    assert code == 2
+    assert err.count("\n") == 1
+    assert not (tmp_path / "R").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["methods"], ["data", "list"], ["data", "check", "small"], ["plan", "quickstart", "--dataset", "small"]],
+)
+def test_every_listing_speaks_json_and_text(spadit: Spadit, pairs: Path, words: list[str]) -> None:
+    data = [] if words == ["methods"] else ["--data", str(pairs)]
+
+    code, out, _ = spadit(*words, *data, "--json")
+    plain_code, plain, _ = spadit(*words, *data)
+
+    assert code == plain_code == 0
+    assert json.loads(out)
+    assert plain.strip()
+
+
+def test_a_plan_writes_nothing_and_counts_what_is_to_run(spadit: Spadit, pairs: Path, tmp_path: Path) -> None:
+    _, out, _ = spadit("plan", "quickstart", "--data", pairs, "--dataset", "small", "--json")
+
+    facts = json.loads(out)
+    seeds = len(load_experiment("quickstart").seeds)
+    assert facts["to_run"] == facts["trials"] == 5 * (5 + seeds)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_of_the_experiment_that_is_absent_is_left_out_with_the_reason(
+    spadit: Spadit, pairs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(DRIVER.replace('["small"]', '["small", "MG"]'))
+
+    code, out, _ = spadit("plan", "mine.py", "--data", pairs, "--json")
+
+    assert code == 0
+    (excluded,) = json.loads(out)["excluded"]
+    assert excluded["dataset"] == "MG"
+    assert excluded["reason"]
+
+
+@pytest.mark.ray
+def test_a_run_prints_a_table_then_does_nothing_then_reports(spadit: Spadit, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(DRIVER)
+
+    code, out, err = spadit("run", "mine.py", "--data", pairs, "--store", "S")
+    assert code == 0
+    assert "own" in out and "total" in out
+    assert "6/6 finished" in err
+
+    before = {path: path.read_bytes() for path in (tmp_path / "S").rglob("*") if path.is_file()}
+    again, _, told = spadit("run", "mine.py", "--data", pairs, "--store", "S")
+    assert again == 0
+    assert "Nothing to run" in told
+    assert {path: path.read_bytes() for path in (tmp_path / "S").rglob("*") if path.is_file()} == before
+
+    state, shown, _ = spadit("status", "--store", "S", "--json")
+    assert state == 0
+    assert json.loads(shown)["experiments"][0]["ok"] == 6
+
+    assert spadit("report", "--store", "S", "--out", "R")[0] == 0
+    assert {"accuracy_score.csv", "accuracy_score.md", "accuracy_score.tex", "index.html"} <= {
+        path.name for path in (tmp_path / "R").iterdir()
+    }
+
+
+@pytest.mark.ray
+def test_a_failing_method_gives_exit_code_one_and_a_command_that_reruns_it(
+    spadit: Spadit, pairs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(DRIVER.replace("GeneMean()", "Raises()"))
+
+    code, _, err = spadit("run", "mine.py", "--data", pairs, "--store", "S")
+    _, out, _ = spadit("status", "--store", "S", "--json")
+    again, _, told = spadit("run", "mine.py", "--data", pairs, "--store", "S")
+
+    assert code == again == 1
+    assert "2 of 6 trials failed" in err
+    problem = json.loads(out)["experiments"][0]["problems"][0]
+    assert problem["reason"] == "ArithmeticError: singular matrix"
+    assert "--retry-failed" in problem["rerun"]
+    assert "Nothing to run" in told
+
+
+def test_a_simulated_pair_is_a_pair(spadit: Spadit, tmp_path: Path) -> None:
+    code, _, _ = spadit("data", "simulate", "--spots", "50", "--cells", "60", "--genes", "20", "--out", tmp_path / "D/sim")
+    _, out, _ = spadit("data", "check", "sim", "--data", tmp_path / "D", "--json")
+    refused, _, err = spadit("data", "simulate", "--out", tmp_path / "D/sim")
+
+    assert code == 0
+    assert json.loads(out)["dataset"] == "sim"
+    assert refused == 2
+    assert "exists already" in err
