@@ -1,0 +1,48 @@
+"""The tiny problem that conformance and golden tests pose to everything discovered."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+
+from harness.protocol import KFold, Protocol, pose, prepare
+from harness.views.methods import PLACES
+from models.component import discover
+from models.method import Expression, Method, Problem
+from tests.conftest import tiny_pair
+
+METHODS: dict[str, type[Method]] = {
+    name: cls for package in PLACES.values() for name, cls in discover(package, Method).items()
+}
+
+
+@cache
+def tiny_problem() -> Problem:
+    """48 spots, 60 cells, 16 visible genes, 8 targets; counts, coordinates and cell types."""
+    problem, _ = pose(prepare(tiny_pair(), Protocol()), KFold(3), 0)
+    return problem
+
+
+def small(method: type[Method]) -> Method:
+    """The smallest honest configuration of a method: `tiny()` where it has one, else its defaults."""
+    return method.tiny() if hasattr(method, "tiny") else method()
+
+
+def reordered(problem: Problem, seed: int = 0) -> Problem:
+    """The same problem with visible genes, targets and SC columns in another order."""
+    rng = np.random.default_rng(seed)
+
+    def turned(expression: Expression) -> Expression:
+        order = rng.permutation(len(expression.genes))
+        return Expression(
+            genes=tuple(expression.genes[i] for i in order),
+            lognorm=expression.lognorm[:, order],
+            counts=None if expression.counts is None else expression.counts[:, order],
+            size_factors=expression.size_factors,
+        )
+
+    spots = turned(problem.spots)
+    targets = tuple(problem.targets[i] for i in rng.permutation(len(problem.targets)))
+    return dataclasses.replace(problem, spots=spots, visible=spots.genes, cells=turned(problem.cells), targets=targets)
