@@ -249,3 +249,7 @@ def _print_json(value: Any) -> None:
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    main()

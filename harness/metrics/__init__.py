@@ -22,7 +22,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ._block import Array, Block, Floats, blocks
+from ._block import Block, blocks
+from ._profiles import Array, Floats
 
 ORDER = ("pcc", "ssim", "rmse", "js")
 """The four metrics of the accuracy score, in the order of every table; any others follow by name."""
@@ -90,7 +91,9 @@ def metrics() -> dict[str, Metric]:
     found = {name: importlib.import_module(f"{__name__}.{name}").METRIC for name in names}
     for name, metric in found.items():
         if metric.name != name:
-            raise ValueError(f"metrics/{name}.py defines a metric named {metric.name!r}; a metric bears its file's name.")
+            raise ValueError(
+                f"metrics/{name}.py defines a metric named {metric.name!r}; a metric bears its file's name."
+            )
     return {name: found[name] for name in (*ORDER, *sorted(set(found) - set(ORDER)))}
 
 
@@ -120,7 +123,7 @@ def _score_block(block: Block) -> ScoreTable:
         values=_values(list(metrics().values()), block),
         js_flat=np.where(block.truth.constant, np.nan, js_flat(block.truth)),
         bias=block.prediction.mean - block.truth.mean,
-        truth_nonzero=np.diff(block.truth.bounds),
+        truth_nonzero=block.truth.nonzero,
         constant_truth=block.truth.constant,
         constant_prediction=block.prediction.constant,
     )

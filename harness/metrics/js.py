@@ -11,7 +11,8 @@ import math
 import numpy as np
 
 from . import Metric
-from ._block import Block, Floats, Profiles
+from ._block import Block
+from ._profiles import TINY, Floats, Truth
 
 
 def js(block: Block) -> Floats:
@@ -21,19 +22,19 @@ def js(block: Block) -> Floats:
     and the term of a spot where x or y is 0 vanishes: logarithms are needed only on the truth's support.
     """
     x = block.truth
-    y = x.at_support(block.prediction.values)
-    y *= x.spread(x.total / block.prediction.total)
+    y = block.at_support * x.spread(x.total / block.prediction.total)
+    np.maximum(y, TINY, out=y)
     return _divergence(x, x.sum_logs(y), y)
 
 
-def js_flat(x: Profiles) -> Floats:
+def js_flat(x: Truth) -> Floats:
     """(g,) JS between each gene's truth and a prediction that is the same at every spot."""
     level = x.total / x.n_spots
-    return _divergence(x, np.diff(x.bounds) * level * np.log(level), x.spread(level))
+    return _divergence(x, x.nonzero * level * np.log(level), x.spread(level))
 
 
-def _divergence(x: Profiles, y_logs: Floats, y: Floats) -> Floats:
-    excess = x.own_logs + y_logs - x.sum_logs(x.entries + y)
+def _divergence(x: Truth, y_logs: Floats, y: Floats) -> Floats:
+    excess = x.own_logs + y_logs - x.sum_logs(x.positive + y)
     return np.clip(math.log(2.0) + excess / (2.0 * x.total), 0.0, math.log(2.0))
 
 

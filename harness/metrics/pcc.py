@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import Metric
-from ._block import Block, Floats
+from ._block import Block
+from ._profiles import Floats
 
 
 def pcc(block: Block) -> Floats:

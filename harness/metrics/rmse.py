@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from . import Metric
-from ._block import Block, Floats
+from ._block import Block
+from ._profiles import Floats
 
 NEAR = 1e-6
 """Below this, 2 (1 - PCC) has lost the digits that its root needs, and the difference is taken directly."""
@@ -18,7 +19,7 @@ def rmse(block: Block) -> Floats:
     squared = 2.0 * (1.0 - block.correlation)
     near = squared < NEAR
     if near.any():
-        z, w = ((p.values[near] - p.mean[near, None]) / p.sd[near, None] for p in (block.truth, block.prediction))
+        z, w = (p.centred(near) / p.sd[near, None] for p in (block.truth, block.prediction))
         squared[near] = ((z - w) ** 2).mean(axis=1)
     return np.sqrt(squared)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from . import Metric
-from ._block import Block, Floats
+from ._block import Block
+from ._profiles import Floats
 
 C1 = 0.01**2
 C2 = 0.03**2
