@@ -1,0 +1,154 @@
+"""`spadit report`: from a store to a folder of tables and figures with one page, and to a table in a terminal."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from harness.errors import BadInput
+from harness.record import Asked
+from harness.store import Store
+from reports import accuracy_score, drawing, latex, page, tables, terminal
+from reports.family import Section, families
+from reports.scores import Comparison, read
+from reports.wording import headline, notes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Files = dict[str, bytes]
+
+
+def write_report(store: Store, out: Path, experiment: str | None = None) -> list[Path]:
+    """Write the report of one experiment into `out`, or of every experiment into `out/<name>/` with a page that leads
+    to them; returns the files, the page to open first.
+
+    Everything is made before anything is put in place. The same store gives the same bytes. `BadInput` if there is no
+    such experiment, or no finished trial to report.
+    """
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is a file; give a folder for the report (it may not exist yet).")
+    found = _latest(store, experiment)
+    comparisons = [read(store, asked, older) for asked, older in found]
+    filled = [comparison for comparison in comparisons if comparison.records]
+    if not filled:
+        raise BadInput(
+            f"The store {store.where} has no finished trial of {', '.join(asked.name for asked, _ in found)}; "
+            "`spadit status` says why, `spadit run` runs what is missing."
+        )
+    if experiment is not None or len(found) == 1:
+        return _put(out, _files(filled[0]))
+    files: Files = {}
+    entries = []
+    for comparison in filled:
+        folder = _folder(comparison.asked.name)
+        files |= {f"{folder}/{name}": data for name, data in _files(comparison).items()}
+        entries.append(
+            {
+                "name": comparison.asked.name,
+                "folder": folder,
+                "title": comparison.asked.title,
+                "headline": headline(comparison),
+            }
+        )
+    empty = [comparison.asked.name for comparison in comparisons if not comparison.records]
+    files["index.html"] = page.render_overview(filled[0].store, entries, empty).encode()
+    return _put(out, files)
+
+
+def table(store: Store, name: str) -> pd.DataFrame:
+    """The accuracy-score table of an experiment as a tidy frame, see `accuracy_score.as_frame`."""
+    return accuracy_score.as_frame(_comparison(store, name))
+
+
+def print_table(store: Store, name: str, console: Console) -> None:
+    """Print the accuracy-score tables of an experiment, with what must be known about them."""
+    comparison = _comparison(store, name)
+    for shown in accuracy_score.tables(comparison):
+        console.print(*terminal.renderables(shown), sep="\n")
+    for note in notes(comparison):
+        console.print(f"Note: {note}", markup=False, highlight=False)
+
+
+def _latest(store: Store, name: str | None) -> list[tuple[Asked, tuple[str, ...]]]:
+    """The latest definition of each experiment, with the earlier ones' digits."""
+    by_name: dict[str, list[Asked]] = {}
+    for asked in store.asked(name):
+        by_name.setdefault(asked.name, []).append(asked)
+    if not by_name:
+        raise BadInput(f"The store {store.where} holds no experiment; run one with `spadit run` first.")
+    return [(each[-1], tuple(older.definition for older in each[:-1])) for _, each in sorted(by_name.items())]
+
+
+def _comparison(store: Store, name: str) -> Comparison:
+    ((asked, older),) = _latest(store, name)
+    comparison = read(store, asked, older)
+    if not comparison.records:
+        raise BadInput(
+            f"The store {store.where} has no finished trial of {name}; `spadit status` says why, `spadit run` runs "
+            "what is missing."
+        )
+    return comparison
+
+
+def _files(comparison: Comparison) -> Files:
+    """Name -> bytes of everything a comparison's report consists of."""
+    sections = {name: found for name, family in families().items() if (found := family.section(comparison)) is not None}
+    files: Files = {}
+    written: dict[str, list[str]] = {}
+    svgs: dict[str, bytes] = {}
+    for name, section in sections.items():
+        own = {file: write(section).encode() for file, write in _writers(name, comparison).items()}
+        if not section.tables:
+            own = {file: data for file, data in own.items() if file.endswith(".csv")}
+        files |= own
+        written[name] = list(own)
+        for each in section.drawings:
+            kinds = drawing.saved(each.name, each.draw)
+            svgs[each.name] = kinds["svg"]
+            files |= {f"figures/{each.name}.{kind}": data for kind, data in kinds.items()}
+    files["index.html"] = page.render(comparison, sections, svgs, written).encode()
+    return files
+
+
+def _writers(name: str, comparison: Comparison) -> Mapping[str, Callable[[Section], str]]:
+    said, title = notes(comparison), comparison.asked.name
+    return {
+        f"{name}.csv": lambda section: tables.csv(section.frame),
+        f"{name}.md": lambda section: tables.markdown(f"{title}: {section.title}", section.tables, said),
+        f"{name}.tex": lambda section: latex.fragment(section.tables),
+        f"{name}_standalone.tex": lambda section: latex.standalone(name),
+    }
+
+
+def _put(out: Path, files: Files) -> list[Path]:
+    """Write all files to a folder of their own, then move them into place; pages last, the first page first of all."""
+    order = sorted(files, key=lambda name: (name == "index.html", name.endswith("index.html"), name))
+    beside = out if out.exists() else out.parent
+    beside.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".report-", dir=beside))
+    try:
+        made.chmod(0o755)
+        for name in order:
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            (made / name).write_bytes(files[name])
+        if out.exists():
+            for name in order:
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                (made / name).replace(out / name)
+        else:
+            made.rename(out)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return [out / name for name in reversed(order)]
+
+
+def _folder(name: str) -> str:
+    # Names come from a store that others may have written.
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"

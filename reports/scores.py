@@ -1,0 +1,269 @@
+"""From the store to arrays: every number that a report prints starts here.
+
+A *block* is one dataset at one sampling rate. Within it the held-out genes of all folds are pooled, each gene once
+per seed; DuckDB reads the verified per-gene files of one block at a time, so memory does not grow with the store.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness.record import Asked, Record
+from harness.store import Store
+from reports.published import METRICS
+
+Group = Literal["variant", "control", "external"]
+Status = Literal["complete", "failed", "skipped", "incomplete"]
+Floats = NDArray[np.float64]
+
+FACTS = ("js_flat", "bias", "truth_sd")
+"""What is read of a gene beside its metrics, in the order of the last axis of `Block.facts`."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one variant stands in one block.
+
+    done of asked: its distinct trials that are finished, of those a whole row needs (folds x its seeds).
+    seeds: how many of its own; 1 for a method without randomness, whose numbers then serve every seed.
+    reason: of the first failed or skipped trial. failed, skipped: how many trials.
+    selection: how its settings were chosen, see the record.
+    """
+
+    label: str
+    group: Group
+    method: str
+    status: Status
+    done: int
+    asked: int
+    seeds: int
+    reason: str = ""
+    failed: int = 0
+    skipped: int = 0
+    selection: str = "untuned"
+
+    @property
+    def word(self) -> str:
+        """What stands in place of a number; empty for a complete row."""
+        words = {"complete": "", "failed": "failed", "skipped": "n/a"}
+        return words.get(self.status, f"incomplete {self.done}/{self.asked}")
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One dataset at one sampling rate.
+
+    rows: every variant asked for here, variants first, then controls and external rows, each in the table's order.
+    labels: the V complete rows, in that order. genes: the G genes scored for all of them, sorted.
+    values: (V, S, G, M) metrics per seed. facts: (V, G, 3) averages over seeds of `FACTS`. folds, seeds: how many.
+    constant: genes that no row could score (constant truth). partial: genes only some rows have; left out for all.
+    """
+
+    dataset: str
+    title: str
+    synthetic: str
+    rate: float
+    folds: int
+    seeds: int
+    rows: tuple[Row, ...]
+    labels: tuple[str, ...]
+    genes: tuple[str, ...]
+    values: Floats
+    facts: Floats
+    constant: int
+    partial: int
+
+    @property
+    def name(self) -> str:
+        """The dataset's name as it is always shown: what is not real data says so."""
+        shown = f"{self.dataset}: {self.title}" if self.title and self.title != self.dataset else self.dataset
+        return f"{shown} [{self.synthetic}]" if self.synthetic else shown
+
+    @property
+    def averaged(self) -> Floats:
+        """(V, G, M) metrics averaged over seeds: the unit of every statistic is the gene."""
+        return self.values.mean(axis=1)
+
+    def places(self, *groups: Group) -> list[int]:
+        """Places on the V axis of the complete rows of these groups."""
+        group = {row.label: row.group for row in self.rows}
+        return [i for i, label in enumerate(self.labels) if group[label] in groups]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """An experiment with what the store has of it.
+
+    blocks: by falling sampling rate, then in the order the datasets were asked for.
+    records: finished trials by id; unfinished: failed and skipped ones. older: earlier definitions of this name.
+    """
+
+    asked: Asked
+    store: str
+    blocks: tuple[Block, ...]
+    records: Mapping[str, Record]
+    unfinished: Mapping[str, Record]
+    older: tuple[str, ...] = ()
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Sampling rates, falling."""
+        return tuple(dict.fromkeys(block.rate for block in self.blocks))
+
+    def trials(self) -> Counter[str]:
+        """How many of the asked-for trials are finished, failed, skipped or not run."""
+        states = Counter({"finished": len(self.records), "failed": 0, "skipped": 0})
+        states.update(record.status for record in self.unfinished.values())
+        states["not run"] = len(self.asked.trial_ids) - len(self.records) - len(self.unfinished)
+        return states
+
+
+def read(store: Store, asked: Asked, older: tuple[str, ...] = ()) -> Comparison:
+    """What the store has of an experiment."""
+    records = {record.trial_id: record for record in store.records(asked.trial_ids)}
+    unfinished = {record.trial_id: record for record in store.unfinished(asked.trial_ids)}
+    by_block: dict[tuple[float, str], dict[str, dict[tuple[int, int], str]]] = {}
+    for cell in asked.cells:
+        block = by_block.setdefault((float(cell["sampling_rate"]), cell["dataset"]), {})
+        block.setdefault(cell["label"], {})[cell["fold"], cell["seed"]] = cell["trial_id"]
+    order = list(asked.datasets)
+    keys = sorted(by_block, key=lambda key: (-key[0], order.index(key[1])))
+    blocks = tuple(_block(store, asked, key, by_block[key], {**records, **unfinished}) for key in keys)
+    return Comparison(asked, store.files.root.resolve().name, blocks, records, unfinished, older)
+
+
+def _block(
+    store: Store,
+    asked: Asked,
+    key: tuple[float, str],
+    cells: Mapping[str, Mapping[tuple[int, int], str]],
+    found: Mapping[str, Record],
+) -> Block:
+    rate, dataset = key
+    seeds = sorted({seed for trials in cells.values() for _, seed in trials})
+    rows, needed = [], {}
+    for label in (label for label in asked.variants if label in cells):
+        trials = _whole(cells[label], asked.folds, seeds)
+        row = _row(label, asked.variants[label], trials, found)
+        rows.append(row)
+        if row.status == "complete":
+            needed[label] = trials
+    rows.sort(key=lambda row: ("variant", "control", "external").index(row.group))
+    labels = tuple(row.label for row in rows if row.status == "complete")
+    whole = {label: needed[label] for label in labels}
+    genes, values, facts, constant, partial = _read_genes(store, whole, seeds, found)
+    facts_of = asked.datasets.get(dataset, {})
+    return Block(
+        dataset=dataset,
+        title=facts_of.get("title", ""),
+        synthetic=facts_of.get("synthetic", ""),
+        rate=rate,
+        folds=asked.folds,
+        seeds=len(seeds),
+        rows=tuple(rows),
+        labels=labels,
+        genes=genes,
+        values=values,
+        facts=facts,
+        constant=constant,
+        partial=partial,
+    )
+
+
+def _whole(trials: Mapping[tuple[int, int], str], folds: int, seeds: list[int]) -> dict[tuple[int, int], str | None]:
+    """(fold, seed) -> trial for every fold and every seed of the block; None where nothing was asked for.
+
+    A method without randomness has one trial per fold, which serves every seed.
+    """
+    own = {seed for _, seed in trials}
+    by_fold = {fold: {t for (f, _), t in trials.items() if f == fold} for fold in range(folds)}
+    if own == {0} or (len(own) > 1 and all(len(ids) <= 1 for ids in by_fold.values())):
+        return {(fold, seed): next(iter(by_fold[fold]), None) for fold in range(folds) for seed in seeds}
+    return {(fold, seed): trials.get((fold, seed)) for fold in range(folds) for seed in seeds}
+
+
+def _row(
+    label: str, facts: Mapping[str, Any], trials: Mapping[tuple[int, int], str | None], found: Mapping[str, Record]
+) -> Row:
+    distinct = {trial for trial in trials.values() if trial is not None}
+    first = {fold for fold, _ in trials}
+    own = max(len({trials[f, s] for f, s in trials if f == fold} - {None}) for fold in first) or 1
+    records = [found[trial] for trial in sorted(distinct) if trial in found]
+    failed = [r for r in records if r.status == "failed"]
+    skipped = [r for r in records if r.status == "skipped"]
+    done = [r for r in records if r.status == "ok"]
+    missing = sum(trial is None for trial in trials.values())
+    asked = len(distinct) + missing
+    status: Status = (
+        "failed" if failed else "skipped" if skipped else "complete" if len(done) == asked else "incomplete"
+    )
+    group: Group = "control" if facts.get("control") else "external" if any(r.external for r in records) else "variant"
+    chosen = sorted({r.selection for r in done}, key=lambda s: (s != "tuned on these genes", s))
+    return Row(
+        label=label,
+        group=group,
+        method=str(facts.get("method", "")),
+        status=status,
+        done=len(done),
+        asked=asked,
+        seeds=own,
+        reason=(failed + skipped)[0].reason if failed or skipped else "",
+        failed=len(failed),
+        skipped=len(skipped),
+        selection=chosen[0] if chosen else "untuned",
+    )
+
+
+def _read_genes(
+    store: Store,
+    needed: Mapping[str, Mapping[tuple[int, int], str | None]],
+    seeds: list[int],
+    found: Mapping[str, Record],
+) -> tuple[tuple[str, ...], Floats, Floats, int, int]:
+    """Genes, (V, S, G, M) values, (V, G, 3) facts, how many genes were constant, how many only some rows have."""
+    columns = [metric.name for metric in METRICS] + list(FACTS)
+    uses = pd.DataFrame(
+        [
+            (trial, v, seeds.index(seed))
+            for v, trials in enumerate(needed.values())
+            for (_, seed), trial in trials.items()
+        ],
+        columns=["trial_id", "v", "s"],
+    )
+    shape = (len(needed), len(seeds))
+    if not len(uses):
+        return (), np.empty((0, len(seeds), 0, len(METRICS))), np.empty((0, 0, len(FACTS))), 0, 0
+    paths = store.genes_paths([found[trial] for trial in sorted(set(uses["trial_id"]))])
+    with duckdb.connect() as connection:
+        connection.register("uses", uses)
+        table = connection.execute(
+            f"SELECT v, s, gene, {', '.join(columns)} FROM read_parquet(?, union_by_name = true) JOIN uses "
+            "USING (trial_id) ORDER BY v, s, gene, fold",
+            [[_literal(str(path)) for path in paths]],
+        ).df()
+    codes, names = pd.factorize(table["gene"], sort=True)
+    flat = (table["v"].to_numpy() * shape[1] + table["s"].to_numpy()) * len(names) + codes
+    total = np.zeros((shape[0] * shape[1] * len(names), len(columns)))
+    rows = np.zeros(len(total))
+    np.add.at(total, flat, table[columns].to_numpy(np.float64))
+    np.add.at(rows, flat, 1)
+    with np.errstate(invalid="ignore"):  # 0 / 0: a gene that a row does not have
+        everything = (total / rows[:, None]).reshape(*shape, len(names), len(columns))
+    has = np.isfinite(everything[..., : len(METRICS)]).all(axis=(1, 3))
+    kept, none = has.all(axis=0), ~has.any(axis=0)
+    values, facts = np.split(everything[:, :, kept], [len(METRICS)], axis=-1)
+    scored = tuple(str(name) for name in names[kept])
+    return scored, values, facts.mean(axis=1), int(none.sum()), int((~kept & ~none).sum())
+
+
+def _literal(path: str) -> str:
+    # DuckDB takes a path as a pattern; a folder named "run[1]" must mean itself.
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
