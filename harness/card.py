@@ -16,7 +16,7 @@ from harness.store import Store
 
 def put_card(store: Store, pair: PairedSample, data: Prepared) -> None:
     """Store a dataset's card, its spots, its panel genes and their measured values, once per content and panel."""
-    if set(data.panel) <= set(store.described_genes(pair.id)):
+    if data.protocol.id in store.cards().get(pair.id, {}).get("panels", {}):
         return
     measured = pd.DataFrame(data.spots, columns=list(data.panel))
     store.put_dataset(pair.id, _card(pair, data), _spots(pair), _genes(pair, data), measured)
@@ -32,8 +32,7 @@ def _card(pair: PairedSample, data: Prepared) -> dict[str, Any]:
         "st_genes": len(pair.st.genes),
         "sc_genes": len(pair.sc.genes),
         "shared": len(pair.shared),
-        "panel": list(data.panel),
-        "protocol_id": data.protocol.id,
+        "panels": {data.protocol.id: list(data.panel)},
         "st_kind": pair.st.kind,
         "sc_kind": pair.sc.kind,
         "coordinates": None if pair.coordinates is None else int(pair.coordinates.shape[1]),

@@ -136,9 +136,8 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write tables (.csv .md .tex), figures and one HTML page from a store."""
-    from reports.report import write_report
-
     from harness.store import Store
+    from reports.report import write_report
 
     written = write_report(Store(_existing(store)), out, experiment)
     if as_json:

@@ -119,7 +119,7 @@ class Experiment:
         self,
         datasets: Mapping[str, Mapping[str, Any]],
         asked_at: str,
-        command: str = "",
+        commands: Sequence[str] = (),
         excluded: Sequence[Mapping[str, str]] = (),
     ) -> Asked:
         """What the store keeps of the question; datasets: name -> {dataset_id, title, synthetic, panel, ...}."""
@@ -144,7 +144,8 @@ class Experiment:
             definition=definition,
             asked_at=asked_at,
             title=self.title,
-            command=command,
+            commands=tuple(commands),
+            protocol_id=self.protocol.id,
             variants=variants,
             datasets={name: dict(facts) for name, facts in datasets.items()},
             folds=self.split.folds,

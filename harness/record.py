@@ -117,7 +117,9 @@ class Asked:
     """What an experiment asked for: its variants and datasets, and which trial answers which cell.
 
     variants: label -> {variant_id, method (file stem), control (bool), component (canonical JSON)}, in table order.
-    datasets: name -> {dataset_id, title, synthetic ("" for real data), panel (genes), spots, cells}.
+    datasets: name -> {dataset_id, title, synthetic ("" for real data), spots, cells, shared (genes)}; the panel is in
+        the store's card of the dataset, under `protocol_id`.
+    commands: what was typed, in order of asking.
     cells: one dict per cell: label, dataset, fold, seed, sampling_rate, trial_id.
     excluded: what was named but not run: {dataset or label, reason}.
     folds: how many folds the split has. flags: what the protocol demands to be said beside every number.
@@ -128,11 +130,12 @@ class Asked:
     definition: str
     asked_at: str
     title: str
-    command: str
+    commands: tuple[str, ...]
     variants: dict[str, dict[str, Any]]
     datasets: dict[str, dict[str, Any]]
     task: dict[str, Any]
     protocol: dict[str, Any]
+    protocol_id: str
     split: dict[str, Any]
     folds: int
     flags: tuple[str, ...]
@@ -155,18 +158,19 @@ class Asked:
         values = json.loads(data)
         if not isinstance(values, dict) or values.get("schema") != SCHEMA:
             raise ValueError(f"not an experiment of schema {SCHEMA}")
-        for name in ("flags", "cells", "excluded"):
+        for name in ("commands", "flags", "cells", "excluded"):
             values[name] = tuple(values[name])
         return cls(**values)
 
     def merged(self, later: Asked) -> Asked:
-        """Both questions as one; the later one's words win, cells and datasets are united."""
+        """Both questions as one: the later one's title, and all cells, datasets and commands."""
         cells = {(c["label"], c["dataset"], c["fold"], c["seed"], c["sampling_rate"]): c for c in self.cells}
         cells |= {(c["label"], c["dataset"], c["fold"], c["seed"], c["sampling_rate"]): c for c in later.cells}
         excluded = {tuple(sorted(e.items())): e for e in self.excluded + later.excluded}
         kept = [e for e in excluded.values() if e.get("dataset") not in self.datasets | later.datasets]
         return dataclasses.replace(
             later,
+            commands=tuple(dict.fromkeys(self.commands + later.commands)),
             variants=self.variants | later.variants,
             datasets=self.datasets | later.datasets,
             cells=tuple(cells.values()),

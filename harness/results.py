@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.card import put_card
 from harness.cluster.resources import Keep, Resources, kept
-from harness.datasets import load, present
+from harness.datasets import known, load, present
 from harness.errors import BadInput
 from harness.experiment import Experiment
 from harness.pair import PairedSample
@@ -34,13 +34,15 @@ Folders = str | Path | Sequence[str | Path] | None
 class Plan:
     """An experiment against a store: what is asked, what is there, what is left to run, and what was left out.
 
-    pairs: the datasets that are present, by name. stale: finished trials whose code is not today's.
+    pairs: the datasets that are present, by name; titles: one clause on each.
+    stale: finished trials whose code is not today's.
     settled: unfinished trials that are not tried again (skipped; or failed by their method, with today's code).
     """
 
     experiment: Experiment
     store: Store
     pairs: Mapping[str, PairedSample]
+    titles: Mapping[str, str]
     trials: tuple[Trial, ...]
     done: frozenset[str]
     stale: frozenset[str]
@@ -139,6 +141,7 @@ def make_plan(experiment: Experiment, store: Store, data: Folders = None, strict
         experiment=experiment,
         store=store,
         pairs=pairs,
+        titles={name: known()[name].title if name in known() else "" for name in pairs},
         trials=tuple(trials),
         done=frozenset(done),
         stale=frozenset(r.trial_id for r in store.records(done) if r.code != codes[r.trial_id]),
@@ -164,9 +167,9 @@ def run_plan(
     experiment, store = plan.experiment, plan.store
     missing = plan.missing(retry_failed, stale)
     asked = experiment.asked(
-        {name: _facts(pair) for name, pair in plan.pairs.items()},
+        {name: _facts(pair, plan.titles[name]) for name, pair in plan.pairs.items()},
         datetime.now(UTC).isoformat(timespec="microseconds"),
-        command or _command(),
+        [command or _command()],
         plan.excluded,
     )
     # Whatever can be refused is refused before anything is written.
@@ -231,9 +234,10 @@ def _is_first(trial: Trial, experiment: Experiment, keep: Keep) -> bool:
     return keep == "first-seed" and trial.seed in (0 if not trial.method.needs.randomness else experiment.seeds[0],)
 
 
-def _facts(pair: PairedSample) -> dict[str, Any]:
+def _facts(pair: PairedSample, title: str) -> dict[str, Any]:
     return {
         "dataset_id": pair.id,
+        "title": title,
         "synthetic": pair.synthetic,
         "spots": len(pair.st),
         "cells": len(pair.sc),

@@ -147,7 +147,7 @@ class Store:
 
     def put_asked(self, asked: Asked) -> str:
         """Store what was asked as `<name>-<8 hex of content>`; asking the same again writes nothing new."""
-        content = dataclasses.asdict(asked) | {"asked_at": "", "command": ""}
+        content = dataclasses.asdict(asked) | {"asked_at": "", "commands": ()}
         key = f"{asked.name}-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]}"
         if not self.files.exists(f"experiments/{key}.json"):
             self.files.write(f"experiments/{key}.json", asked.to_json())
@@ -182,9 +182,10 @@ class Store:
     def described_genes(self, dataset_id: str) -> tuple[str, ...]:
         """The genes of a dataset whose description is stored; empty if the dataset is not."""
         try:
-            return tuple(json.loads(self.files.read(f"datasets/{dataset_id}/card.json"))["panel"])
+            card = json.loads(self.files.read(f"datasets/{dataset_id}/card.json"))
         except FileNotFoundError:
             return ()
+        return tuple(sorted({gene for panel in card["panels"].values() for gene in panel}))
 
     def put_dataset(
         self,
@@ -196,17 +197,20 @@ class Store:
     ) -> None:
         """Store what figures need of a dataset: written by the driver, never read by workers.
 
-        measured: (n_spots, n_genes) raw ST values, a column per gene of `card["panel"]`. Genes described earlier,
-        under another panel, stay: their values are the same whatever the panel.
+        card["panels"]: protocol id -> panel. measured: (n_spots, n_genes) raw ST values, a column per panel gene.
+        What is known under other panels stays: the values of a gene are the same under each.
         """
-        earlier = [gene for gene in self.described_genes(dataset_id) if gene not in set(card["panel"])]
+        known = set(genes["gene"])
+        earlier = [gene for gene in self.described_genes(dataset_id) if gene not in known]
+        if self.files.exists(f"datasets/{dataset_id}/card.json"):
+            panels = json.loads(self.files.read(f"datasets/{dataset_id}/card.json"))["panels"]
+            card = {**card, "panels": {**panels, **card["panels"]}}
         if earlier:
             folder = f"datasets/{dataset_id}"
             old = pd.read_parquet(io.BytesIO(self.files.read(f"{folder}/genes.parquet")))
             genes = pd.concat([genes, old[old["gene"].isin(earlier)]], ignore_index=True)
             kept = pd.read_parquet(io.BytesIO(self.files.read(f"{folder}/truth.parquet")), columns=earlier)
             measured = pd.concat([measured, kept], axis=1)
-            card = {**card, "panel": [*card["panel"], *earlier]}
         for part, table in {"spots": spots, "genes": genes, "truth": measured}.items():
             data = parquet_bytes(pa.Table.from_pandas(table, preserve_index=False))
             self.files.write(f"datasets/{dataset_id}/{part}.parquet", data)

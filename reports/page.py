@@ -159,9 +159,8 @@ def _protocol(comparison: Comparison) -> list[tuple[str, str]]:
     ]
     for dataset, facts in asked.datasets.items():
         parts = [f"{facts[key]} {key}" for key in ("spots", "cells") if facts.get(key) is not None]
-        panel = facts.get("panel")
-        if panel is not None:
-            parts.append(f"{panel if isinstance(panel, int) else len(panel)} genes in the panel")
+        if dataset in comparison.panels:
+            parts.append(f"{comparison.panels[dataset]} genes in the panel")
         parts += [f"content {facts.get('dataset_id', 'unknown')}", facts.get("synthetic") or "real data"]
         said.append((f"Dataset {dataset}", ", ".join(parts)))
     return [(term, definition) for term, definition in said if definition]
@@ -188,7 +187,7 @@ def _origin(comparison: Comparison) -> list[tuple[str, str]]:
 
 def _commands(comparison: Comparison) -> list[str]:
     report = f"spadit report --store {shlex.quote(comparison.store)} --out report --experiment {comparison.asked.name}"
-    return [command for command in (comparison.asked.command, report) if command]
+    return [command for command in (*comparison.asked.commands, report) if command]
 
 
 def _variants(comparison: Comparison) -> list[dict[str, str]]:

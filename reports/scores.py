@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import duckdb
@@ -104,6 +104,7 @@ class Comparison:
 
     blocks: by falling sampling rate, then in the order the datasets were asked for.
     records: finished trials by id; unfinished: failed and skipped ones. older: earlier definitions of this name.
+    panels: how many genes the panel of each dataset has, where the store describes it.
     """
 
     asked: Asked
@@ -112,6 +113,7 @@ class Comparison:
     records: Mapping[str, Record]
     unfinished: Mapping[str, Record]
     older: tuple[str, ...] = ()
+    panels: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -137,7 +139,13 @@ def read(store: Store, asked: Asked, older: tuple[str, ...] = ()) -> Comparison:
     order = list(asked.datasets)
     keys = sorted(by_block, key=lambda key: (-key[0], order.index(key[1])))
     blocks = tuple(_block(store, asked, key, by_block[key], {**records, **unfinished}) for key in keys)
-    return Comparison(asked, store.files.root.resolve().name, blocks, records, unfinished, older)
+    cards = store.cards()
+    panels = {
+        name: len(cards[facts["dataset_id"]]["panels"][asked.protocol_id])
+        for name, facts in asked.datasets.items()
+        if asked.protocol_id in cards.get(facts["dataset_id"], {}).get("panels", {})
+    }
+    return Comparison(asked, store.files.root.resolve().name, blocks, records, unfinished, older, panels)
 
 
 def _block(

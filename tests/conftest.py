@@ -7,13 +7,13 @@ import os
 # As the harness runs its trials: one thread each. Two on a busy machine cost many times the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import scipy.sparse as sp  # noqa: E402
+import numpy as np
+import pytest
+import scipy.sparse as sp
 
-from harness.pair import Assay, PairedSample  # noqa: E402
+from harness.pair import Assay, PairedSample
 
 REAL = ("osmfish_ssp", "hippocampus_visium", "merfish_preoptic", "seqfishplus_cortex", "pdac")
 

@@ -35,7 +35,8 @@ ALLOCATOR = {
 def connected(address: str | None, threads: int) -> Iterator[dict[str, float]]:
     """A Ray for the body: the one that is connected already, the cluster at `address`, or a local one of our own.
 
-    Yields its resources ({"CPU": .., "GPU": ..}). A Ray that was started here is stopped at the end, no other. Raises `BadInput` when there is none to be had.
+    Yields its resources ({"CPU": .., "GPU": ..}). A Ray that was started here is stopped at the end, no other.
+    Raises `BadInput` when there is none to be had.
     """
     os.environ.update(QUIET)
     if address is None:

@@ -58,8 +58,8 @@ def load(name: str, folders: Sequence[Path] = ()) -> PairedSample:
 def _find(name: str, folders: Sequence[Path]) -> Dataset:
     everything = _everything(folders)
     if name not in everything:
-        where = f"in {', '.join(map(str, folders))}" if folders else "; no data folder was given (--data or $SPADIT_DATA)"
-        raise BadInput(f"There is no dataset {name!r} {where}; {nearest(name, list(everything))}".replace(" ;", ";"))
+        looked = f"in {', '.join(map(str, folders))}" if folders else "here (no data folder: --data or $SPADIT_DATA)"
+        raise BadInput(f"There is no dataset {name!r} {looked}; {nearest(name, list(everything))}")
     return everything[name]
 
 

@@ -27,7 +27,7 @@ def status_facts(store: Store) -> dict[str, Any]:
                 "title": asked.title,
                 "trials": len(ids),
                 **{state: states.count(state) for state in ("ok", "failed", "skipped", "missing")},
-                "problems": [_problem(unfinished[i], asked, store) for i in ids if i in unfinished and i not in done],
+                "problems": _problems(asked, unfinished, done, store),
                 "excluded": [dict(e) for e in asked.excluded],
             }
         )
@@ -57,10 +57,14 @@ def _state(trial_id: str, done: set[str], unfinished: dict[str, Record]) -> str:
     return unfinished[trial_id].status if trial_id in unfinished else "missing"
 
 
+def _problems(asked: Asked, unfinished: dict[str, Record], done: set[str], store: Store) -> list[dict[str, Any]]:
+    found = [_problem(unfinished[i], asked, store) for i in asked.trial_ids if i in unfinished and i not in done]
+    return sorted(found, key=lambda p: (p["status"], p["label"], p["dataset"], p["seed"], p["fold"]))
+
+
 def _problem(record: Record, asked: Asked, store: Store) -> dict[str, Any]:
     cell = next(cell for cell in asked.cells if cell["trial_id"] == record.trial_id)
-    words = asked.command.split()
-    source = words[words.index("run") + 1] if "run" in words[:-1] else asked.name
+    source = next((w[w.index("run") + 1] for w in map(shlex.split, asked.commands) if "run" in w[:-1]), asked.name)
     rerun = [
         "spadit", "run", source, "--store", store.where, "--dataset", cell["dataset"], "--variant", cell["label"],
         "--fold", str(cell["fold"]), "--retry-failed",

@@ -6,8 +6,9 @@ The loop makes, per gene, the calls one would write by hand: `scipy.stats.pearso
 `scipy.spatial.distance.jensenshannon` squared, and `skimage.metrics.structural_similarity` with one window over the
 whole gene - which needs an odd number of spots, hence 9,999. Ours is `score`, which also computes JS of a flat
 prediction, bias and counts; so two ratios are printed: the loop's four metrics against all of `score`, and the loop
-with its own `jensenshannon` against a flat prediction added, the same output on both sides. Values are compared to 1e-12 before anything is timed. Truth: log-normalised counts, about 70 %
-zeros; prediction: dense and positive; both float32, spots-major as methods return them, and genes-major.
+with its own `jensenshannon` against a flat prediction added, the same output on both sides. Values are compared to
+1e-12 before anything is timed. Truth: log-normalised counts, about 70 % zeros; prediction: dense and positive; both
+float32, spots-major as methods return them, and genes-major.
 Each repeat times the loop and ours next to each other, so that a busy machine slows both; medians are printed.
 """
 

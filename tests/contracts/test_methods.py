@@ -39,8 +39,10 @@ def test_it_travels_to_a_worker_and_back(method: type[Method]) -> None:
 
 @every_method
 def test_it_says_what_it_is_and_where_it_comes_from(method: type[Method]) -> None:
-    assert method.__doc__ and len(method.__doc__.split()) >= 8
-    assert isinstance(method.version, int) and method.version >= 1
+    assert method.__doc__
+    assert len(method.__doc__.split()) >= 8
+    assert isinstance(method.version, int)
+    assert method.version >= 1
     assert len(code_hash(method())) == 16
 
 

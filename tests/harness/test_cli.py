@@ -92,7 +92,10 @@ def other_genes(data: ad.AnnData) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "a missing file": (lambda d: (d / "small/st.h5ad").unlink(), "st.h5ad"),
-    "a truncated file": (lambda d: (d / "small/st.h5ad").write_bytes((d / "small/st.h5ad").read_bytes()[:3000]), "st.h5ad"),
+    "a truncated file": (
+        lambda d: (d / "small/st.h5ad").write_bytes((d / "small/st.h5ad").read_bytes()[:3000]),
+        "st.h5ad",
+    ),
     "not an AnnData": (lambda d: (d / "small/sc.h5ad").write_text("gene,count\n"), "sc.h5ad"),
     "no shared genes": (lambda d: rewrite(d / "small/sc.h5ad", other_genes), "share"),
     "duplicate gene names": (lambda d: rewrite(d / "small/st.h5ad", duplicate_gene), "st.h5ad"),
@@ -112,7 +115,8 @@ def test_bad_data_are_one_sentence_and_nothing_is_written(spadit: Spadit, own: P
 
     assert code == 2
     assert out == ""
-    assert err.count("\n") == 1 and err.startswith("spadit: ")
+    assert err.count("\n") == 1
+    assert err.startswith("spadit: ")
     assert word in err
     assert "Traceback" not in err
     assert not (tmp_path / "S").exists()
@@ -220,7 +224,8 @@ def test_a_run_prints_a_table_then_does_nothing_then_reports(spadit: Spadit, pai
 
     code, out, err = spadit("run", "mine.py", "--data", pairs, "--store", "S")
     assert code == 0
-    assert "own" in out and "total" in out
+    assert "own" in out
+    assert "total" in out
     assert "6/6 finished" in err
 
     before = {path: path.read_bytes() for path in (tmp_path / "S").rglob("*") if path.is_file()}
@@ -258,7 +263,9 @@ def test_a_failing_method_gives_exit_code_one_and_a_command_that_reruns_it(
 
 
 def test_a_simulated_pair_is_a_pair(spadit: Spadit, tmp_path: Path) -> None:
-    code, _, _ = spadit("data", "simulate", "--spots", "50", "--cells", "60", "--genes", "20", "--out", tmp_path / "D/sim")
+    code, _, _ = spadit(
+        "data", "simulate", "--spots", "50", "--cells", "60", "--genes", "20", "--out", tmp_path / "D/sim"
+    )
     _, out, _ = spadit("data", "check", "sim", "--data", tmp_path / "D", "--json")
     refused, _, err = spadit("data", "simulate", "--out", tmp_path / "D/sim")
 

@@ -34,7 +34,8 @@ def failed(tiny: PairedSample) -> Outcome:
 
 def asked(**changes: object) -> Asked:
     values: dict[str, object] = {
-        "name": "q", "definition": "d" * 8, "asked_at": "2026-01-01T00:00:00", "title": "", "command": "spadit run q",
+        "name": "q", "definition": "d" * 8, "asked_at": "2026-01-01T00:00:00", "title": "",
+        "commands": ("spadit run q",), "protocol_id": "p" * 8,
         "variants": {"a": {"variant_id": "1", "method": "m", "control": False, "component": {}}},
         "datasets": {"x": {"dataset_id": "i"}}, "task": {}, "protocol": {}, "split": {}, "folds": 3, "flags": (),
         "cells": ({"label": "a", "dataset": "x", "fold": 0, "seed": 0, "sampling_rate": 1.0, "trial_id": "t0"},),
@@ -186,7 +187,7 @@ def test_another_definition_under_the_same_name_is_another_version(tmp_path: Pat
 def test_asking_the_same_again_writes_nothing_new(tmp_path: Path) -> None:
     store = Store(tmp_path)
 
-    keys = {store.put_asked(asked()), store.put_asked(asked(asked_at="later", command="spadit run q --json"))}
+    keys = {store.put_asked(asked()), store.put_asked(asked(asked_at="later", commands=("spadit run q --json",)))}
 
     assert len(keys) == 1
 
@@ -203,11 +204,12 @@ def test_a_datasets_genes_of_an_earlier_panel_stay(tmp_path: Path) -> None:
     store = Store(tmp_path)
     spots = pd.DataFrame({"spot": [0, 1]})
 
-    for panel in (["a", "b"], ["b", "c"]):
+    for protocol, panel in (("p", ["a", "b"]), ("q", ["b", "c"])):
         measured = pd.DataFrame(np.full((2, 2), float(ord(panel[0]))), columns=panel)
-        store.put_dataset("id", {"panel": panel}, spots, pd.DataFrame({"gene": panel}), measured)
+        store.put_dataset("id", {"panels": {protocol: panel}}, spots, pd.DataFrame({"gene": panel}), measured)
 
-    assert set(store.described_genes("id")) == {"a", "b", "c"}
+    assert store.cards()["id"]["panels"] == {"p": ["a", "b"], "q": ["b", "c"]}
+    assert store.described_genes("id") == ("a", "b", "c")
     truth = pd.read_parquet(tmp_path / "datasets/id/truth.parquet")
     assert set(truth.columns) == {"a", "b", "c"}
     assert truth["a"].tolist() == [97.0, 97.0]

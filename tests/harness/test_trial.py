@@ -76,7 +76,8 @@ def test_an_ok_record_says_what_was_run_and_what_came_of_it(data: Prepared) -> N
         "asked": len(truth.genes), "scored": len(truth.genes), "constant_truth": 0, "constant_prediction": 0,
     }  # fmt: skip
     assert outcome.record.input_sparsity == pytest.approx((problem.spots.counts == 0).mean())
-    assert outcome.record.peak_memory_mib and outcome.record.peak_memory_mib > 50
+    assert outcome.record.peak_memory_mib
+    assert outcome.record.peak_memory_mib > 50
     rows = outcome.genes.to_pandas()  # type: ignore[union-attr]
     assert list(rows["gene"]) == list(truth.genes)
     np.testing.assert_allclose(rows["pcc"], pcc, atol=1e-9)

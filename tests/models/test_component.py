@@ -30,7 +30,13 @@ class Outer(Component):
     anything: Any = None
 
 
-scalars = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text() | st.floats(allow_nan=False, allow_infinity=False)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
 
 
 def test_numerically_equal_fields_have_one_identity() -> None:
@@ -43,7 +49,7 @@ def test_a_boolean_and_the_number_one_are_different_values() -> None:
 
 @given(a=scalars, b=scalars)
 def test_different_values_have_different_identities(a: Any, b: Any) -> None:
-    same = type(a) is type(b) and a == b or (not isinstance(a, bool) and not isinstance(b, bool) and a == b)
+    same = (type(a) is type(b) and a == b) or (not isinstance(a, bool) and not isinstance(b, bool) and a == b)
     assert (canonical_text(Outer(anything=a)) == canonical_text(Outer(anything=b))) == bool(same)
 
 
@@ -107,7 +113,8 @@ def test_a_class_of_a_users_file_is_identified_by_its_source() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("spagee", "did you mean spage?"), ("zzz", "available: js, pcc, spage."), ("PCC", "did you mean pcc?")]
+    ("name", "expected"),
+    [("spagee", "did you mean spage?"), ("zzz", "available: js, pcc, spage."), ("PCC", "did you mean pcc?")],
 )
 def test_misspelt_names_get_their_nearest_neighbours(name: str, expected: str) -> None:
     assert nearest(name, ["spage", "pcc", "js"]) == expected

@@ -145,7 +145,8 @@ def _asked(plan: Plan, cells: list[dict[str, object]]) -> Asked:
         definition=plan.definition,
         asked_at=plan.asked_at,
         title="Which of these is better?",
-        command=f"spadit run {plan.name} --store results",
+        commands=(f"spadit run {plan.name} --store results",),
+        protocol_id="00000000",
         variants={
             label: {
                 "variant_id": "1" * 8,

@@ -38,9 +38,7 @@ def data(tiny: PairedSample) -> Prepared:
 
 
 def trials(method: Method, data: Prepared, folds: int = 3, seeds: int = 1) -> list[Trial]:
-    made = [
-        Trial(method, "tiny", data.dataset_id, SPLIT, fold, seed) for fold in range(folds) for seed in range(seeds)
-    ]
+    made = [Trial(method, "tiny", data.dataset_id, SPLIT, fold, seed) for fold in range(folds) for seed in range(seeds)]
     return list({trial.id: trial for trial in made}.values())
 
 
@@ -130,11 +128,7 @@ def test_resources_that_are_not_there_are_refused(tmp_path: Path, data: Prepared
 def test_a_ray_of_our_own_listens_on_loopback_only() -> None:
     children = psutil.Process().children(recursive=True)
 
-    addresses = {
-        connection.laddr.ip
-        for child in [*children, psutil.Process()]
-        for connection in _listening(child)
-    }
+    addresses = {connection.laddr.ip for child in [*children, psutil.Process()] for connection in _listening(child)}
 
     assert addresses
     assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

@@ -65,7 +65,9 @@ def test_truth_is_log1p_of_counts_over_visible_size_factors(tiny: PairedSample) 
     expected = np.log1p(raw[:, [tiny.st.genes.index(gene) for gene in truth.genes]] / factors[:, None])
 
     np.testing.assert_allclose(truth.values, expected[truth.spots], rtol=1e-5)
-    np.testing.assert_allclose(problem.spots.lognorm, np.log1p(problem.spots.counts / factors[truth.spots, None]), rtol=1e-5)
+    np.testing.assert_allclose(
+        problem.spots.lognorm, np.log1p(problem.spots.counts / factors[truth.spots, None]), rtol=1e-5
+    )
 
 
 def test_truth_is_one_array_at_every_sampling_rate(tiny: PairedSample) -> None:

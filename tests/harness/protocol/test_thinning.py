@@ -18,7 +18,10 @@ def counts(seed: int = 0, spots: int = 200) -> np.ndarray:
     return np.random.default_rng(seed).poisson(4, size=(spots, 3)).astype(np.float32)
 
 
-@given(rates=st.lists(st.floats(0.01, 1.0), min_size=2, max_size=2).map(sorted), kind=st.sampled_from(["counts", "intensities"]))
+@given(
+    rates=st.lists(st.floats(0.01, 1.0), min_size=2, max_size=2).map(sorted),
+    kind=st.sampled_from(["counts", "intensities"]),
+)
 def test_what_survives_at_a_lower_rate_survives_at_a_higher_one(rates: list[float], kind: str) -> None:
     values = counts()
 
@@ -45,7 +48,10 @@ def test_entries_are_binomial() -> None:
     observed = np.bincount(thinned.astype(int), minlength=11)
     expected = stats.binom.pmf(np.arange(11), 10, 0.3) * len(values)
     enough = expected > 5
-    assert stats.chisquare(observed[enough], expected[enough] * observed[enough].sum() / expected[enough].sum()).pvalue > 1e-3
+    assert (
+        stats.chisquare(observed[enough], expected[enough] * observed[enough].sum() / expected[enough].sum()).pvalue
+        > 1e-3
+    )
 
 
 def test_a_rate_of_one_changes_nothing_and_copies() -> None:
