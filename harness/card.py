@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from harness.ceiling import ceiling
 from harness.pair import PairedSample
 from harness.protocol import Prepared
 from harness.protocol.panel import detection
 from harness.spatial import morans_i
 from harness.store import Store
+
+CEILING_STREAM = 1
+"""Purpose of the random stream that splits the truth's counts; 0 is the methods' (see `harness.trial`)."""
 
 
 def put_card(store: Store, pair: PairedSample, data: Prepared) -> None:
@@ -61,4 +66,15 @@ def _genes(pair: PairedSample, data: Prepared) -> pd.DataFrame:
     }
     if data.coordinates is not None:
         columns["morans_i"] = morans_i(logged, data.coordinates)
+    if data.kind == "counts":
+        columns["ceiling_pcc"] = _ceiling(data)
     return pd.DataFrame(columns)
+
+
+def _ceiling(data: Prepared) -> NDArray[np.float64]:
+    """(n_panel,) PCC of one half of each gene's counts with the other half, under size factors of the whole panel."""
+    totals = data.spots.sum(axis=1, dtype=np.float64)
+    kept = totals > 0
+    factors = data.protocol.preprocessing.size_factors(totals)
+    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(0, CEILING_STREAM)))
+    return ceiling(data.spots[kept], factors[kept], rng).values["pcc"]

@@ -216,6 +216,13 @@ class Store:
             self.files.write(f"datasets/{dataset_id}/{part}.parquet", data)
         self.files.write(f"datasets/{dataset_id}/card.json", (json.dumps(card, indent=1) + "\n").encode())
 
+    def dataset_genes(self, dataset_id: str) -> pd.DataFrame:
+        """What is stored of a dataset's panel genes, one row per gene; empty if the dataset is not described."""
+        try:
+            return pd.read_parquet(io.BytesIO(self.files.read(f"datasets/{dataset_id}/genes.parquet")))
+        except FileNotFoundError:
+            return pd.DataFrame()
+
     def cards(self) -> dict[str, dict[str, Any]]:
         """Dataset cards by dataset id."""
         root = self.files.path("datasets")

@@ -105,6 +105,7 @@ class Comparison:
     blocks: by falling sampling rate, then in the order the datasets were asked for.
     records: finished trials by id; unfinished: failed and skipped ones. older: earlier definitions of this name.
     panels: how many genes the panel of each dataset has, where the store describes it.
+    ceilings: mean PCC over the panel of one half of the truth's counts with the other half; counts only.
     """
 
     asked: Asked
@@ -114,6 +115,7 @@ class Comparison:
     unfinished: Mapping[str, Record]
     older: tuple[str, ...] = ()
     panels: Mapping[str, int] = field(default_factory=dict)
+    ceilings: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -145,7 +147,18 @@ def read(store: Store, asked: Asked, older: tuple[str, ...] = ()) -> Comparison:
         for name, facts in asked.datasets.items()
         if asked.protocol_id in cards.get(facts["dataset_id"], {}).get("panels", {})
     }
-    return Comparison(asked, store.files.root.resolve().name, blocks, records, unfinished, older, panels)
+    return Comparison(
+        asked, store.files.root.resolve().name, blocks, records, unfinished, older, panels, _ceilings(store, asked)
+    )
+
+
+def _ceilings(store: Store, asked: Asked) -> dict[str, float]:
+    found = {}
+    for name, facts in asked.datasets.items():
+        genes = store.dataset_genes(facts["dataset_id"])
+        if "ceiling_pcc" in genes and genes["ceiling_pcc"].notna().any():
+            found[name] = float(genes["ceiling_pcc"].mean())
+    return found
 
 
 def _block(

@@ -189,6 +189,12 @@ def notes(comparison: Comparison) -> list[str]:
     for out in asked.excluded:
         what = out.get("dataset") or out.get("label") or "something"
         said.append(f"{what} was asked for but left out: {out.get('reason', '')}")
+    if comparison.ceilings:
+        listing = ", ".join(f"{dataset} {value:.3f}" for dataset, value in comparison.ceilings.items())
+        said.append(
+            f"How noisy the truth is: one half of its counts has this mean PCC with the other half: {listing}. Both "
+            "halves carry the noise of half depth, so a smooth method may pass it."
+        )
     if comparison.older:
         said.append(
             f"The store holds {count(len(comparison.older), 'earlier version')} of this experiment with another "

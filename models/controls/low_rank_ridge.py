@@ -36,6 +36,7 @@ class LowRankRidge(Method):
 
     cheap: ClassVar[bool] = True
     control: ClassVar[bool] = True
+    chosen_on: ClassVar[tuple[str, ...]] = ("seqfishplus_cortex", "pdac")
 
     rank: int = 16
     sd_factor: float = 1.0

@@ -33,7 +33,7 @@ VARIANTS = {
     "eps": quick(parametrisation=Epsilon()),
     "v": quick(parametrisation=Velocity()),
     "raw": quick(spot_space=RawSpots(), sc_features=RawCells(), masking=EntryMask()),
-    "no concat": quick(latent=Latent(concat=False)),
+    "no concat": quick(latent=Latent(concat=False, direct=False)),
     "no condition": quick(condition=NoCondition()),
     "pooled": quick(condition=FlashAttention(readout="pooled", layers=2)),
 }
@@ -192,6 +192,7 @@ def test_a_part_is_importable_by_name_from_its_folder(package: Any, base: type[C
         (lambda: Training(lr=0.0), "above 0"),
         (lambda: Training(ema=1.0), "below 1"),
         (lambda: Latent(layers=0), "at least 1 layer"),
+        (lambda: Latent(concat=False), "direct=False"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_in_a_sentence(refused: Any, because: str) -> None:

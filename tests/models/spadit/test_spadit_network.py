@@ -111,19 +111,20 @@ def test_the_prediction_depends_on_x_t_the_sc_profile_and_the_sc_matrix(
 
 
 def test_the_condition_reaches_the_prediction_where_phi_has_no_sc_part() -> None:
-    model = denoiser(latent=Latent(concat=False))
+    model = denoiser(latent=Latent(concat=False, direct=False))
 
     assert (predict(model) - predict(model, sc=normal(B, K, seed=9))).abs().amax(-1).min() > 1e-3
 
 
-def test_the_sc_part_of_phi_reaches_the_prediction_where_there_is_no_condition() -> None:
-    model = denoiser(condition=NoCondition())
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_sc_part_of_phi_reaches_the_prediction_where_there_is_no_condition(direct: bool) -> None:
+    model = denoiser(condition=NoCondition(), latent=Latent(direct=direct))
 
     assert (predict(model) - predict(model, sc=normal(B, K, seed=9))).abs().amax(-1).min() > 1e-3
 
 
 def test_without_sc_part_and_condition_the_sc_profile_is_not_seen_at_all() -> None:
-    model = denoiser(condition=NoCondition(), latent=Latent(concat=False))
+    model = denoiser(condition=NoCondition(), latent=Latent(concat=False, direct=False))
 
     assert torch.equal(predict(model), predict(model, sc=normal(B, K, seed=9)))
 
