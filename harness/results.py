@@ -190,7 +190,8 @@ def run_plan(
         keep = frozenset(
             t.id for t in missing if keep_predictions == "all" or _is_first(t, experiment, keep_predictions)
         )
-        with Progress(labels, groups, show) as progress:
+        cheap = frozenset(t.id for t in missing if t.method.cheap)
+        with Progress(labels, groups, show, cheap) as progress:
             execute(Work(missing, data, store, resources, keep, git_state()), progress)
     return Results(store, experiment.name, computed=len(missing))
 

@@ -109,7 +109,7 @@ def label_lines(axes: Axes, block: Block, look: Mapping[str, Look]) -> None:
     axes.set_yticks(range(len(labels)), [textwrap.shorten(label, 34, placeholder="…") for label in labels])
     axes.tick_params(axis="y", length=0, labelleft=leftmost)
     axes.tick_params(axis="x", labelbottom=True)
-    axes.set_title("\n".join(textwrap.wrap(block.name, 38)), loc="left")
+    axes.set_title("\n".join(textwrap.wrap(block.short, 38)), loc="left")
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.5)
     axes.set_axisbelow(True)
     inside = sum(not own.is_open for own in look.values())

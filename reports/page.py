@@ -158,7 +158,8 @@ def _protocol(comparison: Comparison) -> list[tuple[str, str]]:
         ("Metrics", ", ".join(sorted({m for r in comparison.records.values() for m in r.trial.get("metrics", ())}))),
     ]
     for dataset, facts in asked.datasets.items():
-        parts = [f"{facts[key]} {key}" for key in ("spots", "cells") if facts.get(key) is not None]
+        parts = [facts["title"]] if facts.get("title") else []
+        parts += [f"{facts[key]} {key}" for key in ("spots", "cells") if facts.get(key) is not None]
         if dataset in comparison.panels:
             parts.append(f"{comparison.panels[dataset]} genes in the panel")
         parts += [f"content {facts.get('dataset_id', 'unknown')}", facts.get("synthetic") or "real data"]

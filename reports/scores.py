@@ -68,7 +68,6 @@ class Block:
     """
 
     dataset: str
-    title: str
     synthetic: str
     rate: float
     folds: int
@@ -84,8 +83,12 @@ class Block:
     @property
     def name(self) -> str:
         """The dataset's name as it is always shown: what is not real data says so."""
-        shown = f"{self.dataset}: {self.title}" if self.title and self.title != self.dataset else self.dataset
-        return f"{shown} [{self.synthetic}]" if self.synthetic else shown
+        return f"{self.dataset} [{self.synthetic}]" if self.synthetic else self.dataset
+
+    @property
+    def short(self) -> str:
+        """The name where there is little room: the kind of invention without its particulars."""
+        return f"{self.dataset} [{self.synthetic.partition(':')[0]}]" if self.synthetic else self.dataset
 
     @property
     def averaged(self) -> Floats:
@@ -184,7 +187,6 @@ def _block(
     facts_of = asked.datasets.get(dataset, {})
     return Block(
         dataset=dataset,
-        title=facts_of.get("title", ""),
         synthetic=facts_of.get("synthetic", ""),
         rate=rate,
         folds=asked.folds,

@@ -17,6 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+CHEAP = 0.05
+"""What a cheap trial weighs against any other when the time that is left is estimated."""
+
 PLAIN_EVERY = 10.0
 """Seconds between two plain lines where there is no terminal."""
 
@@ -26,11 +29,19 @@ class Progress:
 
     labels: trial id -> "label · dataset · fold", in order of the grid; its length is the total.
     groups: trial id -> the label whose mean PCC it counts towards in "best so far".
+    cheap: ids that hardly take time; they count for little in the time that is left.
     """
 
-    def __init__(self, labels: Mapping[str, str], groups: Mapping[str, str], show: bool = True) -> None:
+    def __init__(
+        self,
+        labels: Mapping[str, str],
+        groups: Mapping[str, str],
+        show: bool = True,
+        cheap: frozenset[str] = frozenset(),
+    ) -> None:
         self.labels = labels
         self.groups = groups
+        self.weight = {trial_id: CHEAP if trial_id in cheap else 1.0 for trial_id in labels}
         self.show = show
         self.running: dict[str, float] = {}
         self.status: dict[str, str] = {}
@@ -116,7 +127,8 @@ class Progress:
         if finished:
             parts.append(f"{finished / elapsed * 60:.1f}/min")
             if finished < total:
-                parts.append(f"about {_clock(self._left(elapsed))} left")
+                done = self._done()
+                parts.append(f"about {_clock(elapsed * (1 - done) / done)} left")
             else:
                 parts.append(f"took {_clock(elapsed)}")
         if best := self.best():
@@ -134,17 +146,18 @@ class Progress:
     def render(self) -> Table:
         """The live display: a bar, the line, and what runs now."""
         grid = Table.grid(padding=(0, 1))
-        done = len(self.status) + sum(self.running.values())
         head = Table.grid(padding=(0, 1))
-        head.add_row(ProgressBar(total=max(1, len(self.labels)), completed=done, width=24), Text(self.line()))
+        head.add_row(ProgressBar(total=1.0, completed=self._done(), width=24), Text(self.line()))
         grid.add_row(head)
         for trial_id, share in list(self.running.items())[:8]:
             grid.add_row(Text.from_markup(f"[dim]  running {escape(self.labels[trial_id])} {share:4.0%}[/dim]"))
         return grid
 
-    def _left(self, elapsed: float) -> float:
-        done = len(self.status) + sum(self.running.values())
-        return elapsed * (len(self.labels) - done) / max(done, 1e-9)
+    def _done(self) -> float:
+        """The share of all work that is done, by weight."""
+        done = sum(self.weight[trial_id] for trial_id in self.status)
+        done += sum(self.weight[trial_id] * share for trial_id, share in self.running.items())
+        return done / max(sum(self.weight.values()), 1e-9)
 
     def _say(self, text: str, always: bool = False) -> None:
         if not self.show or (self._live is not None and not always):
