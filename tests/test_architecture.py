@@ -148,3 +148,28 @@ def test_a_stray_module_that_was_imported_first_is_named_too(tmp_path: Path) -> 
 
     assert ran.returncode != 0
     assert str(tmp_path / "models.py") in ran.stderr
+
+
+def test_the_tree_of_the_readme_names_every_file() -> None:
+    readme = (ROOT / "README.md").read_text()
+    tree = readme[readme.index("## The tree") :]
+
+    missing = [str(path.relative_to(ROOT)) for path in FILES if not path.name.startswith("_") and path.name not in tree]
+
+    assert missing == []
+
+
+def test_the_readmes_method_works_as_it_stands(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    source = next(block for block in readme.split("```python\n") if "class ShrunkenMean" in block).split("```")[0]
+    (tmp_path / "mine.py").write_text(source.replace("from ..method", "from models.method"))
+    code = (
+        "from mine import ShrunkenMean; from tests.contracts.problems import tiny_problem; from models.method import Run;"
+        "p = tiny_problem(); print(ShrunkenMean().impute(p, Run.local()).shape == (len(p.spots), len(p.targets)))"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}, capture_output=True, text=True
+    )
+
+    assert ran.stdout.strip() == "True", ran.stderr

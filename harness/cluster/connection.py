@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,19 +38,31 @@ def connected(address: str | None, threads: int) -> Iterator[dict[str, float]]:
     Yields its resources ({"CPU": .., "GPU": ..}). A Ray that was started here is stopped at the end, no other.
     Raises `BadInput` when there is none to be had.
     """
-    os.environ.update(QUIET)
-    if address is None:
-        os.environ.update(LOOPBACK)
+    with _environment(QUIET if address is not None else {**QUIET, **LOOPBACK}):
+        import ray
+
+        if ray.is_initialized():
+            yield ray.cluster_resources()
+            return
+        _start(address, threads)
+        try:
+            yield ray.cluster_resources()
+        finally:
+            ray.shutdown()
+
+
+def _start(address: str | None, threads: int) -> None:
     import ray
+    from ray._private import ray_constants
     from ray.exceptions import RayError
 
-    if ray.is_initialized():
-        yield ray.cluster_resources()
-        return
     environment = {**QUIET, **ALLOCATOR, "OMP_NUM_THREADS": str(threads)}
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "runtime_env": {"env_vars": environment}}
+    enabled = ray_constants.ENABLE_RAY_CLUSTER
     try:
         if address is None:
+            # Ray reads LOOPBACK when it is imported, which may have been before us.
+            ray_constants.ENABLE_RAY_CLUSTER = False
             ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
@@ -58,10 +70,23 @@ def connected(address: str | None, threads: int) -> Iterator[dict[str, float]]:
         where = "a local Ray" if address is None else f"the Ray cluster at {address}"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"Could not connect to {where}: {reason}") from None
-    try:
-        yield ray.cluster_resources()
     finally:
-        ray.shutdown()
+        ray_constants.ENABLE_RAY_CLUSTER = enabled
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables for the body; afterwards the environment is as it was."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def processors() -> int:

@@ -35,7 +35,7 @@ def print_listing(facts: list[dict[str, Any]]) -> None:
 def check_facts(name: str, folders: Sequence[Path]) -> dict[str, Any]:
     """What a newcomer wants to know of a dataset, its panel under the default protocol included."""
     pair = load(name, folders)
-    facts = {"dataset": name, "id": pair.id, **check(pair)}
+    facts = {"dataset": name, "id": pair.id, **{key: fact for key, fact in check(pair).items() if key != "name"}}
     try:
         facts["panel"] = len(Protocol().panel.genes(pair))
         facts["panel_problem"] = None
@@ -48,7 +48,7 @@ def print_check(facts: dict[str, Any]) -> None:
     """The facts for a person."""
     out = console()
     for key, value in facts.items():
-        if value is not None:
+        if value is not None and value != "":
             out.print(f"[bold]{escape(key.replace('_', ' ')):<28}[/bold] {escape(_readable(value))}", soft_wrap=True)
 
 

@@ -146,6 +146,19 @@ def test_ddim_without_eta_draws_noise_once_and_ddpm_draws_it_at_every_step_but_t
     assert counts == [1, 20]
 
 
+@pytest.mark.parametrize("sampler", [DDPM(), DDIM(steps=7), DDIM(steps=20, eta=0.5)], ids=repr)
+def test_the_last_step_ends_at_the_predicted_x0_with_no_noise_left(sampler: Sampler) -> None:
+    x0, stream = noise(2, 3), torch.Generator().manual_seed(0)
+
+    drawn = sampler.sample(
+        lambda x, t: x0,
+        Diffusion(Quadratic(steps=20), CleanSample()),
+        lambda: torch.randn((2, 3), generator=stream, dtype=torch.float64),
+    )
+
+    torch.testing.assert_close(drawn, x0, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("refused", [lambda: DDPM(variance="learnt"), lambda: DDIM(steps=0), lambda: DDIM(eta=2.0)])
 def test_a_sampler_refuses_settings_it_does_not_have(refused: object) -> None:
     with pytest.raises(ValueError, match="must be"):

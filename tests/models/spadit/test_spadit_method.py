@@ -15,7 +15,7 @@ from models.spadit.diffusion import Epsilon, Quadratic, Velocity
 from models.spadit.latent import Latent
 from models.spadit.masking import EntryMask
 from models.spadit.samplers import DDIM, DDPM
-from models.spadit.sc_features import RawCells
+from models.spadit.sc_features import PrincipalCells, RawCells
 from models.spadit.spot_space import RawSpots
 from models.spadit.tokens import Context, InBatch
 from models.spadit.training import EarlyStop, Training
@@ -191,6 +191,8 @@ def test_a_part_is_importable_by_name_from_its_folder(package: Any, base: type[C
         (lambda: SpaDiT(sampler=DDIM(steps=30), schedule=Quadratic(steps=20)), "more timesteps"),
         (lambda: Training(lr=0.0), "above 0"),
         (lambda: Training(ema=1.0), "below 1"),
+        (lambda: PrincipalCells(rank=0), r"RawCells\(\)"),
+        (lambda: PrincipalCells(noise=-1.0), "at least 0"),
         (lambda: Latent(layers=0), "at least 1 layer"),
         (lambda: Latent(concat=False), "direct=False"),
     ],
