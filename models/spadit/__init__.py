@@ -1,0 +1,5 @@
+"""SpaDiT, the paper's model: `SpaDiT()` is the CPU preset, every part of it a field."""
+
+from .spadit import SpaDiT
+
+__all__ = ["SpaDiT"]
