@@ -164,8 +164,8 @@ def test_the_readmes_method_works_as_it_stands(tmp_path: Path) -> None:
     source = next(block for block in readme.split("```python\n") if "class ShrunkenMean" in block).split("```")[0]
     (tmp_path / "mine.py").write_text(source.replace("from ..method", "from models.method"))
     code = (
-        "from mine import ShrunkenMean; from tests.contracts.problems import tiny_problem; from models.method import Run;"
-        "p = tiny_problem(); print(ShrunkenMean().impute(p, Run.local()).shape == (len(p.spots), len(p.targets)))"
+        "from mine import ShrunkenMean; from tests.contracts.problems import tiny_problem;"
+        "from models.method import Run; p = tiny_problem(); print(ShrunkenMean().impute(p, Run.local()).shape == (len(p.spots), len(p.targets)))"
     )
 
     ran = subprocess.run(
