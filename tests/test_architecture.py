@@ -165,7 +165,8 @@ def test_the_readmes_method_works_as_it_stands(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(source.replace("from ..method", "from models.method"))
     code = (
         "from mine import ShrunkenMean; from tests.contracts.problems import tiny_problem;"
-        "from models.method import Run; p = tiny_problem(); print(ShrunkenMean().impute(p, Run.local()).shape == (len(p.spots), len(p.targets)))"
+        "from models.method import Run; p = tiny_problem(); shape = ShrunkenMean().impute(p, Run.local()).shape;"
+        "print(shape == (len(p.spots), len(p.targets)))"
     )
 
     ran = subprocess.run(
