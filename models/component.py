@@ -211,21 +211,21 @@ def walk(value: Any) -> Iterator[Component]:
 
 
 def _collect_sources(module_name: str, into: dict[str, str]) -> None:
-    if module_name in into:
-        return
-    path = _module_path(module_name)
-    if path is None:
-        return
-    source = path.read_bytes()
-    into[module_name] = hashlib.sha256(source).hexdigest()
-    for imported in _first_party_imports(module_name, path, source):
-        _collect_sources(imported, into)
+    if module_name not in into and (found := _source(module_name)) is not None:
+        into[module_name], imported = found
+        for name in imported:
+            _collect_sources(name, into)
 
 
 @functools.cache
-def _module_path(module_name: str) -> Path | None:
+def _source(module_name: str) -> tuple[str, tuple[str, ...]] | None:
+    """Hash of a module's source, and the first-party modules it imports; read once, as the process's code was."""
     spec = importlib.util.find_spec(module_name)
-    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin)
+    source = path.read_bytes()
+    return hashlib.sha256(source).hexdigest(), tuple(_first_party_imports(module_name, path, source))
 
 
 def _first_party_imports(module_name: str, path: Path, source: bytes) -> Iterator[str]:

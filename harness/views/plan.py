@@ -72,7 +72,7 @@ def print_plan(facts: dict[str, Any]) -> None:
     for flag in facts["flags"]:
         out.print(f"note: {escape(flag)}")
     cost = facts["seconds_to_run"]
-    known = "" if cost is None else f", about {cost / 60:.0f} processor minutes by what is stored"
+    known = "" if not cost else f", about {cost / 60:.0f} processor minutes by what is stored"
     out.print(f"{facts['trials']} trials, {facts['to_run']} to run{known}.")
 
 
