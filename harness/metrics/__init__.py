@@ -97,6 +97,13 @@ def metrics() -> dict[str, Metric]:
     return {name: found[name] for name in (*ORDER, *sorted(set(found) - set(ORDER)))}
 
 
+def per_gene(truth: Array, prediction: Array) -> dict[str, Floats]:
+    """The metrics alone: name -> (n_genes,), for two (n_spots, n_genes) arrays. `score` adds what a record keeps."""
+    chosen = list(metrics().values())
+    parts = [_values(chosen, block) for _, block in blocks(np.asarray(truth), np.asarray(prediction))]
+    return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in chosen}
+
+
 def score(truth: Array, prediction: Array) -> ScoreTable:
     """Score a prediction of (n_spots, n_genes) against a truth of that shape, on the log-normalised scale.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ._profiles import Array, Floats, Prediction, Profiles, Truth
 
-GENES, SPOTS = 32, 256
+GENES, SPOTS = 32, 512
 """Genes per block, and spots per tile of its transposition: whole cache lines, few pages, and blocks within cache."""
 
 
