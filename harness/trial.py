@@ -217,7 +217,7 @@ def _common(trial: Trial, problem: Problem | None, setting: Setting, started_at:
         "seed": trial.seed,
         "sampling_rate": float(trial.sampling_rate),
         "input_sparsity": None if problem is None else float((problem.spots.lognorm == 0).mean()),
-        "device": setting.device,
+        "device": device_name(setting.device),
         "threads": setting.threads,
         "node": platform.node(),
         "versions": versions(),
@@ -282,6 +282,14 @@ def threads(n: int) -> threadpool_limits:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(n)
     return threadpool_limits(limits=n)
+
+
+def device_name(device: str) -> str:
+    """The device as records name it: a card with its model, since models differ in the last digits."""
+    if device.startswith("cuda") and "torch" in sys.modules:
+        cuda = sys.modules["torch"].cuda
+        return f"{device}: {cuda.get_device_name()}" if cuda.is_available() else device
+    return device
 
 
 @functools.cache

@@ -169,7 +169,7 @@ def notes(comparison: Comparison) -> list[str]:
         {row.label for block in comparison.blocks for row in block.rows if row.selection.startswith("tuned")}
     )
     said += [f"{label} was tuned on genes it is scored on (†)." for label in tuned]
-    devices = _by(comparison, lambda record: record.device.partition(":")[0])
+    devices = _by(comparison, lambda record: record.device)
     if len(devices) > 1:
         listing = "; ".join(f"{device}: {listed(labels)}" for device, labels in devices.items())
         said.append(f"Rows come from different devices, whose numbers may differ in the last digits ({listing}).")

@@ -65,8 +65,8 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        if self.status:
-            self._say(self.line())
+        if self.status and len(self.status) < len(self.labels):
+            self._say(self.line(), always=True)
 
     def started(self, slots: int) -> None:
         """Ray is there, with room for so many batches at once."""
@@ -87,8 +87,9 @@ class Progress:
                 self.pcc.setdefault(self.groups[trial_id], []).append(pcc)
             if message["status"] == "failed":
                 self._say(f"failed: {self.labels[trial_id]}: {message['reason']}", always=True)
-        if time.monotonic() - self._last_line >= PLAIN_EVERY:
-            self._say(self.line())
+        last = len(self.status) == len(self.labels)
+        if last or time.monotonic() - self._last_line >= PLAIN_EVERY:
+            self._say(self.line(), always=last)
 
     def callback(self) -> Any:
         """A Ray Tune callback that passes on what workers report."""

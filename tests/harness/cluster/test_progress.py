@@ -1,0 +1,69 @@
+"""Progress: what is said is what was told; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.cluster.progress import Progress
+
+IDS = {f"t{i}": f"label{i}" for i in range(4)}
+
+
+def finished(trial: str, status: str = "ok", pcc: float | None = 0.5, reason: str = "") -> dict[str, object]:
+    return {"trial": trial, "status": status, "means": {} if pcc is None else {"pcc": pcc}, "reason": reason}
+
+
+def test_the_line_counts_what_finished_failed_and_was_skipped() -> None:
+    progress = Progress(IDS, dict.fromkeys(IDS, "all"), show=False)
+
+    progress.told(finished("t0"))
+    progress.told(finished("t1", "failed", None, "oh"))
+    progress.told(finished("t2", "skipped", None, "no"))
+
+    assert progress.line().startswith("3/4 finished · 1 failed · 1 skipped")
+    assert progress.counts == {"ok": 1, "failed": 1, "skipped": 1}
+
+
+def test_best_so_far_is_the_label_with_the_highest_mean() -> None:
+    progress = Progress(IDS, {"t0": "a", "t1": "a", "t2": "b", "t3": "b"}, show=False)
+
+    for trial, pcc in (("t0", 0.9), ("t1", 0.1), ("t2", 0.6)):
+        progress.told(finished(trial, pcc=pcc))
+
+    assert progress.best() == "b (PCC 0.600 over 1)"
+
+
+def test_a_cheap_trial_weighs_little_in_the_time_that_is_left() -> None:
+    progress = Progress(IDS, dict.fromkeys(IDS, "all"), show=False, cheap=frozenset({"t0", "t1", "t2"}))
+    progress._start -= 10  # ten seconds in
+
+    for trial in ("t0", "t1", "t2"):
+        progress.told(finished(trial))
+
+    # 0.15 of 1.15 is done after 10 s: about 67 s are left, not the 3 s that counting trials would say.
+    assert re.search(r"about 1:0\d left", progress.line())
+
+
+def test_a_share_of_a_running_trial_counts_until_it_finishes() -> None:
+    progress = Progress(IDS, dict.fromkeys(IDS, "all"), show=False)
+
+    progress.told({"trial": "t0", "share": 0.5})
+    assert progress.running == {"t0": 0.5}
+    progress.told(finished("t0"))
+
+    assert progress.running == {}
+
+
+def test_without_a_terminal_there_are_plain_lines_and_a_last_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(IDS, dict.fromkeys(IDS, "all")) as progress:
+        progress.started(2)
+        for trial in IDS:
+            progress.told(finished(trial, "failed" if trial == "t1" else "ok", reason="[bold]singular"))
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "\x1b" not in captured.err
+    assert "failed: label1: [bold]singular" in captured.err
+    assert captured.err.count("4/4 finished") == 1

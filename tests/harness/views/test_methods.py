@@ -1,0 +1,41 @@
+"""`spadit methods`: everything on disk, and other packages' methods; a broken plug-in breaks nothing."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from harness.views import methods
+from harness.views.methods import PLUG_INS, method_facts
+from tests.toys import VisibleMean
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    points = [EntryPoint("theirs", value, PLUG_INS)]
+    monkeypatch.setattr(methods, "entry_points", lambda group: points if group == PLUG_INS else [])
+
+
+def test_every_file_that_defines_a_method_is_listed_with_its_defaults() -> None:
+    facts = {fact["name"]: fact for fact in method_facts()}
+
+    assert {"spadit", "spage", "gene_mean", "low_rank_ridge", "transformer", "flash_attention"} <= set(facts)
+    assert facts["spage"]["parameters"]["neighbours"] == 50
+    assert facts["spadit"]["needs"] == {"randomness": True}
+
+
+def test_a_method_of_another_package_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, "tests.toys:VisibleMean")
+
+    assert method_facts()[-1]["class"] == VisibleMean.__qualname__
+    assert method_facts()[-1]["kind"] == "plug-in"
+
+
+@pytest.mark.parametrize("value", ["no_such_package:Method", "tests.toys:note"])
+def test_a_broken_plug_in_is_a_warning_that_names_it(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    offer(monkeypatch, value)
+
+    with pytest.warns(UserWarning, match="theirs"):
+        facts = method_facts()
+
+    assert all(fact["kind"] != "plug-in" for fact in facts)
