@@ -66,7 +66,7 @@ class Progress:
             self._live.stop()
             self._live = None
         if self.status and len(self.status) < len(self.labels):
-            self._say(self.line(), always=True)
+            self._say(self.line())
 
     def started(self, slots: int) -> None:
         """Ray is there, with room for so many batches at once."""
@@ -89,7 +89,7 @@ class Progress:
                 self._say(f"failed: {self.labels[trial_id]}: {message['reason']}", always=True)
         last = len(self.status) == len(self.labels)
         if last or time.monotonic() - self._last_line >= PLAIN_EVERY:
-            self._say(self.line(), always=last)
+            self._say(self.line())
 
     def callback(self) -> Any:
         """A Ray Tune callback that passes on what workers report."""
@@ -158,7 +158,7 @@ class Progress:
         """The share of all work that is done, by weight."""
         done = sum(self.weight[trial_id] for trial_id in self.status)
         done += sum(self.weight[trial_id] * share for trial_id, share in self.running.items())
-        return done / max(sum(self.weight.values()), 1e-9)
+        return min(1.0, done / max(sum(self.weight.values()), 1e-9) + 1e-9)
 
     def _say(self, text: str, always: bool = False) -> None:
         if not self.show or (self._live is not None and not always):
