@@ -216,6 +216,11 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as in `spadit methods | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a full disk, a folder that may not be written
+        if error.filename is None and error.strerror is None:
+            raise
+        _say(f"spadit: {error.filename or 'the system'}: {error.strerror}; make room or choose another folder.")
+        sys.exit(2)
 
 
 def _plan(

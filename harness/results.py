@@ -174,25 +174,27 @@ def run_plan(
     )
     # Whatever can be refused is refused before anything is written.
     data = {pair.id: prepare(pair, experiment.protocol) for pair in _needed(plan.pairs, missing)}
-    store.put_asked(asked)
-    if missing:
-        from harness.cluster.progress import Progress
-        from harness.cluster.tuning import Work, execute
+    if not missing:
+        store.put_asked(asked)
+        return Results(store, experiment.name)
 
+    from harness.cluster.connection import connected
+    from harness.cluster.progress import Progress
+    from harness.cluster.tuning import Work, execute
+
+    cells = {cell["trial_id"]: cell for cell in reversed(asked.cells)}
+    groups = {t.id: cells[t.id]["label"] for t in missing}
+    labels = {t.id: f"{groups[t.id]} · {t.dataset} · fold {t.fold} · seed {t.seed}" for t in missing}
+    cheap = frozenset(t.id for t in missing if t.method.cheap)
+    keep = frozenset(t.id for t in missing if keep_predictions == "all" or _is_first(t, experiment, keep_predictions))
+    with Progress(labels, groups, show, cheap) as progress, connected(resources.address, resources.threads) as there:
+        slots = resources.slots(there)
+        store.put_asked(asked)
         for pair in _needed(plan.pairs, missing):
             put_card(store, pair, data[pair.id])
-        if stale:
-            for trial_id in plan.stale:
-                store.supersede(trial_id)
-        names = {cell["trial_id"]: cell for cell in reversed(asked.cells)}
-        labels = {t.id: f"{names[t.id]['label']} · {t.dataset} · fold {t.fold} · seed {t.seed}" for t in missing}
-        groups = {t.id: names[t.id]["label"] for t in missing}
-        keep = frozenset(
-            t.id for t in missing if keep_predictions == "all" or _is_first(t, experiment, keep_predictions)
-        )
-        cheap = frozenset(t.id for t in missing if t.method.cheap)
-        with Progress(labels, groups, show, cheap) as progress:
-            execute(Work(missing, data, store, resources, keep, git_state()), progress)
+        for trial_id in plan.stale if stale else ():
+            store.supersede(trial_id)
+        execute(Work(missing, data, store, resources, keep, git_state()), slots, progress)
     return Results(store, experiment.name, computed=len(missing))
 
 

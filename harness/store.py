@@ -34,7 +34,7 @@ class Store:
     def __init__(self, where: str | Path) -> None:
         if "://" in str(where):
             raise BadInput(f"The store {where} is not a local folder; give a path.")
-        root = Path(where).expanduser()
+        root = Path(where).expanduser().absolute()  # workers may stand elsewhere
         if root.exists() and not root.is_dir():
             raise BadInput(f"The store {where} is a file; give a folder (it may not exist yet).")
         self.files = LocalFiles(root)

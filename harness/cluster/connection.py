@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,9 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in driver and workers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial does not hide the machine's GPUs from itself
 }
+
+ANSWER_WITHIN = 10.0
+"""Seconds a cluster's head has to accept a connection."""
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What keeps a Ray that we start ourselves on the loopback interface; an address argument alone does not."""
@@ -65,13 +69,35 @@ def _start(address: str | None, threads: int) -> None:
             ray_constants.ENABLE_RAY_CLUSTER = False
             ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
         else:
+            _require_answer(address)
             ray.init(address=address, **quiet)
+    except BadInput:
+        raise
     except (ConnectionError, RayError, ValueError) as error:
         where = "a local Ray" if address is None else f"the Ray cluster at {address}"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"Could not connect to {where}: {reason}") from None
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = enabled
+
+
+def _require_answer(address: str) -> None:
+    """Refuse at once an address where nobody listens; Ray itself would wait for minutes."""
+    from ray._private.utils import read_ray_address
+
+    found = address
+    if address == "auto":
+        found = os.environ.get("RAY_ADDRESS") or read_ray_address() or ""
+    host, colon, port = found.rpartition(":")
+    if not colon or not port.isdigit():
+        return  # Ray says best what is wrong with it
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_WITHIN).close()
+    except OSError:
+        raise BadInput(
+            f"Nothing answers at {found} (--address {address}); start the Ray cluster first, or leave --address out to "
+            "run on this machine."
+        ) from None
 
 
 @contextmanager

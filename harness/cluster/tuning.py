@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.cluster.batching import batches
-from harness.cluster.connection import connected
 from harness.cluster.progress import Progress
 from harness.cluster.resources import Resources
 from harness.cluster.worker import summary, work
@@ -26,7 +25,7 @@ ATTEMPTS = 2
 
 @dataclass
 class Work:
-    """Everything a submission needs to run its trials."""
+    """Everything a submission needs to run its trials; data: dataset id -> prepared pair."""
 
     trials: Sequence[Trial]
     data: Mapping[str, Prepared]
@@ -36,28 +35,26 @@ class Work:
     git: Mapping[str, Any] = field(default_factory=dict)
 
 
-def execute(todo: Work, progress: Progress) -> None:
+def execute(todo: Work, slots: int, progress: Progress) -> None:
     """Run the trials through Ray Tune; every one ends with a record in the store, whatever happens to workers.
 
-    data of `todo`: dataset id -> prepared pair. Raises `BadInput` when the resources asked for are not there.
+    Needs a connected Ray with room for `slots` batches at once (`connection.connected`, `Resources.slots`).
     """
-    with connected(todo.resources.address, todo.resources.threads) as resources:
-        slots = todo.resources.slots(resources)
-        progress.started(slots)
-        _forget_unfinished(todo)
-        remaining, errors = list(todo.trials), {}
-        for attempt in range(1, ATTEMPTS + 1):
-            groups = batches(remaining, slots) if attempt == 1 else [[trial] for trial in remaining]
-            errors = _round(todo, groups, attempt, progress)
-            settled = todo.store.done() | todo.store.unfinished_ids()
-            remaining = [trial for trial in remaining if trial.id not in settled]
-            if not remaining:
-                return
-        for trial in remaining:
-            reason = errors.get(trial.id, "its worker was lost")
-            record = lost(trial, f"{reason} ({ATTEMPTS} attempts)", _setting(todo, ATTEMPTS))
-            todo.store.files.write(f"unfinished/{trial.id}.json", record.to_json())
-            progress.told(summary(record))
+    progress.started(slots)
+    _forget_unfinished(todo)
+    remaining, errors = list(todo.trials), {}
+    for attempt in range(1, ATTEMPTS + 1):
+        groups = batches(remaining, slots) if attempt == 1 else [[trial] for trial in remaining]
+        errors = _round(todo, groups, attempt, progress)
+        settled = todo.store.done() | todo.store.unfinished_ids()
+        remaining = [trial for trial in remaining if trial.id not in settled]
+        if not remaining:
+            return
+    for trial in remaining:
+        reason = errors.get(trial.id, "its worker was lost")
+        record = lost(trial, f"{reason} ({ATTEMPTS} attempts)", _setting(todo, ATTEMPTS))
+        todo.store.files.write(f"unfinished/{trial.id}.json", record.to_json())
+        progress.told(summary(record))
 
 
 def _round(todo: Work, groups: list[list[Trial]], attempt: int, progress: Progress) -> dict[str, str]:

@@ -134,6 +134,8 @@ def test_bad_data_are_one_sentence_and_nothing_is_written(spadit: Spadit, own: P
         (["run", "quickstart", "--keep-predictions", "some"], "first-seed"),
         (["run", "quickstart", "--cpus-per-trial", "0"], "cpus_per_trial"),
         (["run", "quickstart", "--address", "ray://head:10001"], "ray job submit"),
+        (["run", "quickstart", "--dataset", "small", "--address", "127.0.0.1:9"], "Nothing answers at 127.0.0.1:9"),
+        (["run", "quickstart", "--dataset", "small", "--cpus-per-trial", "1000"], "ask for less"),
         (["run", "quickstart", "--data", "nowhere"], "nowhere"),
         (["plan", "quikstart"], "did you mean quickstart"),
         (["status", "--store", "nowhere"], "There is no store nowhere"),
@@ -151,7 +153,10 @@ def test_a_mistake_is_one_sentence_with_what_would_do(
     assert code == 2
     assert out == ""
     assert expected in err
-    assert err.count("\n") == 1
+    said = [line for line in err.splitlines() if line.startswith("spadit: ")]
+    assert len(said) == 1
+    assert err.splitlines()[-1] == said[0]
+    assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,6 +174,21 @@ def test_a_driver_file_without_a_usable_experiment_is_refused(
     assert code == 2
     assert expected in err
     assert not (tmp_path / "S").exists()
+
+
+@pytest.mark.parametrize("words", [["run", "quickstart", "--store", "F/S"], ["data", "simulate", "--out", "F/D/sim"]])
+def test_a_place_that_cannot_be_written_is_one_sentence(
+    spadit: Spadit, pairs: Path, tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "F").write_text("a file, not a folder")
+    data = ["--data", str(pairs), "--dataset", "small"] if words[0] == "run" else []
+
+    code, out, err = spadit(*words, *data)
+
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "F" in err
 
 
 def test_an_empty_store_cannot_be_reported(spadit: Spadit, tmp_path: Path) -> None:

@@ -27,13 +27,17 @@ EXPERIMENT = Experiment(
 """
 
 
-def test_no_finished_trial_is_computed_again_after_sigkill(tmp_path: Path) -> None:
-    write_pair(simulate(60, 80, 30, seed=1, name="small"), tmp_path / "D")
-    tally, driver = tmp_path / "tally", tmp_path / "killed.py"
+def prepared(folder: Path) -> tuple[list[str], Path, Path, Store]:
+    """A command that runs `TRIALS` slow trials, its driver file, its side file and its store."""
+    write_pair(simulate(60, 80, 30, seed=1, name="small"), folder / "D")
+    tally, driver = folder / "tally", folder / "killed.py"
     driver.write_text(DRIVER.replace("TALLY", str(tally)).replace("TRIALS", str(TRIALS)))
-    command = [sys.executable, "-m", "harness.cli", "run", str(driver), "--data", str(tmp_path / "D")]
-    command += ["--store", str(tmp_path / "S")]
-    store = Store(tmp_path / "S")
+    command = [sys.executable, "-m", "harness.cli", "run", str(driver), "--data", str(folder / "D")]
+    return [*command, "--store", str(folder / "S")], driver, tally, Store(folder / "S")
+
+
+def test_no_finished_trial_is_computed_again_after_sigkill(tmp_path: Path) -> None:
+    command, _, tally, store = prepared(tmp_path)
 
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -55,12 +59,7 @@ def test_no_finished_trial_is_computed_again_after_sigkill(tmp_path: Path) -> No
 
 
 def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path: Path) -> None:
-    write_pair(simulate(60, 80, 30, seed=1, name="small"), tmp_path / "D")
-    tally, driver = tmp_path / "tally", tmp_path / "killed.py"
-    driver.write_text(DRIVER.replace("TALLY", str(tally)).replace("TRIALS", str(TRIALS)))
-    command = [sys.executable, "-m", "harness.cli", "run", str(driver), "--data", str(tmp_path / "D")]
-    command += ["--store", str(tmp_path / "S")]
-    store = Store(tmp_path / "S")
+    command, driver, _, store = prepared(tmp_path)
 
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120

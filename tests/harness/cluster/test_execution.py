@@ -45,8 +45,9 @@ def trials(method: Method, data: Prepared, folds: int = 3, seeds: int = 1) -> li
 def run(todo: list[Trial], data: Prepared, folder: Path, **resources: object) -> tuple[Store, Progress]:
     store = Store(folder)
     labels = {trial.id: type(trial.method).__name__ for trial in todo}
-    with Progress(labels, labels, show=False) as progress:
-        execute(Work(todo, {data.dataset_id: data}, store, Resources(**resources)), progress)  # type: ignore[arg-type]
+    asked = Resources(**resources)  # type: ignore[arg-type]
+    with Progress(labels, labels, show=False) as progress, connected(asked.address, asked.threads) as there:
+        execute(Work(todo, {data.dataset_id: data}, store, asked), asked.slots(there), progress)
     return store, progress
 
 
