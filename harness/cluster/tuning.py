@@ -81,7 +81,9 @@ def _round(todo: Work, groups: list[list[Trial]], attempt: int, progress: Progre
 
     todo_store, keep = todo.store, todo.keep
     asked = {"cpu": todo.resources.cpus_per_trial, "gpu": todo.resources.gpus_per_trial}
-    with tempfile.TemporaryDirectory(prefix="spadit-tune-", ignore_cleanup_errors=True) as scratch:
+    # What Tune keeps of a run is of no use afterwards. On a cluster it has to lie where every node sees it.
+    beside = None if todo.resources.address is None else todo.store.files.root
+    with tempfile.TemporaryDirectory(prefix=".spadit-tune-", dir=beside, ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trainable, groups=groups, refs=refs), asked),
             param_space={"batch": tune.grid_search(list(range(len(groups))))},
