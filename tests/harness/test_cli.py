@@ -265,6 +265,25 @@ def test_a_run_prints_a_table_then_does_nothing_then_reports(spadit: Spadit, pai
 
 
 @pytest.mark.ray
+def test_what_other_code_computed_runs_again_only_with_stale(spadit: Spadit, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(DRIVER)
+    words = ["run", "mine.py", "--data", pairs, "--store", "S", "--json"]
+    _, out, _ = spadit(*words, "--keep-predictions", "none")
+    assert json.loads(out) == {"computed": 6, "trials": 6, "ok": 6, "failed": 0, "skipped": 0, "store": "S"}
+    assert not (tmp_path / "S/predictions").exists()
+    path = sorted((tmp_path / "S/trials").iterdir())[0]
+    path.write_text(path.read_text().replace(f'"code": "{json.loads(path.read_text())["code"]}"', '"code": "of old"'))
+
+    computed = [
+        json.loads(spadit(*words, *more)[1])["computed"] for more in ([], ["--stale", "--keep-predictions", "all"], [])
+    ]
+
+    assert computed == [0, 1, 0]
+    assert [p.name for p in (tmp_path / "S/superseded").iterdir()] == [f"{path.stem}-of old.json"]
+    assert [p.stem for p in (tmp_path / "S/predictions").iterdir()] == [path.stem]
+
+
+@pytest.mark.ray
 def test_a_failing_method_gives_exit_code_one_and_a_command_that_reruns_it(
     spadit: Spadit, pairs: Path, tmp_path: Path
 ) -> None:
