@@ -18,12 +18,15 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._block import Block, blocks
+from ._block import Block, block_of, cut
 from ._profiles import Array, Floats
+
+T = TypeVar("T")
 
 ORDER = ("pcc", "ssim", "rmse", "js")
 """The four metrics of the accuracy score, in the order of every table; any others follow by name."""
@@ -53,10 +56,8 @@ class Metric:
 
     def __call__(self, truth: Array, prediction: Array) -> Floats:
         """(n_genes,) values for two (n_spots, n_genes) arrays of any real type and memory order."""
-        values = np.empty(np.shape(truth)[1])
-        for columns, block in blocks(np.asarray(truth), np.asarray(prediction)):
-            values[columns] = _values([self], block)[self.name]
-        return values
+        parts = _each_block(truth, prediction, lambda block: _values([self], block)[self.name])
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def metrics() -> dict[str, Metric]:
 def per_gene(truth: Array, prediction: Array) -> dict[str, Floats]:
     """The metrics alone: name -> (n_genes,), for two (n_spots, n_genes) arrays. `score` adds what a record keeps."""
     chosen = list(metrics().values())
-    parts = [_values(chosen, block) for _, block in blocks(np.asarray(truth), np.asarray(prediction))]
+    parts = _each_block(truth, prediction, lambda block: _values(chosen, block))
     return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in chosen}
 
 
@@ -109,10 +110,7 @@ def score(truth: Array, prediction: Array) -> ScoreTable:
 
     Both are float64 inside, whatever their type and memory order; neither is changed.
     """
-    truth, prediction = np.asarray(truth), np.asarray(prediction)
-    parts = [_score_block(block) for _, block in blocks(truth, prediction)]
-    if not parts:
-        raise ValueError("There is no gene to score.")
+    parts = _each_block(truth, prediction, _score_block)
     return ScoreTable(
         values={name: np.concatenate([part.values[name] for part in parts]) for name in metrics()},
         js_flat=np.concatenate([part.js_flat for part in parts]),
@@ -121,6 +119,12 @@ def score(truth: Array, prediction: Array) -> ScoreTable:
         constant_truth=np.concatenate([part.constant_truth for part in parts]),
         constant_prediction=np.concatenate([part.constant_prediction for part in parts]),
     )
+
+
+def _each_block(truth: Array, prediction: Array, of: Callable[[Block], T]) -> list[T]:
+    """What `of` says of each block, in the order of the columns."""
+    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    return [of(block_of(truth, prediction, columns)) for columns in cut(truth, prediction)]
 
 
 def _score_block(block: Block) -> ScoreTable:

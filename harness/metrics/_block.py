@@ -6,7 +6,6 @@ both vary over the spots; the conventions for all others (protocol section 5) ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,24 +53,31 @@ class Block:
         return mask, Block(Truth(self.truth.values[mask]), Prediction(self.prediction.values[mask]))
 
 
-def blocks(truth: Array, prediction: Array) -> Iterator[tuple[slice, Block]]:
-    """Cut two (n_spots, n_genes) arrays into blocks of genes: (columns, block).
+def cut(truth: Array, prediction: Array) -> list[slice]:
+    """The columns of each block of two (n_spots, n_genes) arrays.
 
-    Raises `ValueError` for arrays that do not match, have no spot, or hold a non-finite value (naming the gene).
+    Raises `ValueError` for arrays that do not match or have no spot or no gene.
     """
     if truth.ndim != 2 or truth.shape != prediction.shape or len(truth) == 0:
         raise ValueError(
             f"truth is {truth.shape} and prediction {prediction.shape}; expected two equal (n_spots, n_genes) shapes "
             "with at least one spot."
         )
-    for start in range(0, truth.shape[1], GENES):
-        columns = slice(start, min(start + GENES, truth.shape[1]))
-        single = np.float32 if truth.dtype == np.float32 else np.float64
-        x, y = _genes_major(truth[:, columns], single), _genes_major(prediction[:, columns], np.float64)
-        block = Block(Truth(x), Prediction(y))
-        _require_finite("truth", block.truth, start)
-        _require_finite("prediction", block.prediction, start)
-        yield columns, block
+    n_genes = truth.shape[1]
+    if n_genes == 0:
+        raise ValueError("There is no gene to score.")
+    return [slice(start, min(start + GENES, n_genes)) for start in range(0, n_genes, GENES)]
+
+
+def block_of(truth: Array, prediction: Array, columns: slice) -> Block:
+    """The block of those columns; raises `ValueError` naming a gene with a non-finite value."""
+    single = np.float32 if truth.dtype == np.float32 else np.float64
+    block = Block(
+        Truth(_genes_major(truth[:, columns], single)), Prediction(_genes_major(prediction[:, columns], np.float64))
+    )
+    _require_finite("truth", block.truth, columns.start)
+    _require_finite("prediction", block.prediction, columns.start)
+    return block
 
 
 def _genes_major(columns: Array, kind: type[np.floating]) -> Array:

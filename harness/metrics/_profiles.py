@@ -161,11 +161,6 @@ class Truth(Profiles):
     def mean_square(self) -> Floats:
         return self.reduced(np.add, self.entries**2) / self.n_spots
 
-    @cached_property
-    def own_logs(self) -> Floats:
-        """(g,) sum of x ln x over the positive values x."""
-        return self.sum_logs(self.positive)
-
     def at_support(self, values: Array) -> Floats:
         """The entries of a (g, n_spots) array that stand at the support, as float64."""
         return values.ravel().take(self.support).astype(np.float64, copy=False)
@@ -181,12 +176,6 @@ class Truth(Profiles):
         if filled.any():  # reduceat has no empty segments
             found[filled] = operation.reduceat(entries, self.bounds[:-1][filled])
         return found
-
-    def sum_logs(self, entries: Floats) -> Floats:
-        """(g,) sums of v ln v over positive numbers v that stand at the support."""
-        terms = np.log(entries)
-        terms *= entries
-        return self.reduced(np.add, terms)
 
 
 def row_products(a: Floats, b: Floats) -> Floats:

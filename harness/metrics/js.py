@@ -16,26 +16,33 @@ from ._profiles import TINY, Floats, Truth
 
 
 def js(block: Block) -> Floats:
-    """KL(p || m) / 2 + KL(q || m) / 2 with p = x / sum x, q = y / sum y, m = (p + q) / 2.
-
-    With y rescaled to the truth's total S, this is ln 2 + sum over spots of (x ln x + y ln y - (x + y) ln(x + y)) / 2S,
-    and the term of a spot where x or y is 0 vanishes: logarithms are needed only on the truth's support.
-    """
+    """KL(p || m) / 2 + KL(q || m) / 2 with p = x / sum x, q = y / sum y, m = (p + q) / 2."""
     x = block.truth
     y = block.at_support * x.spread(x.total / block.prediction.total)
     np.maximum(y, TINY, out=y)
-    return _divergence(x, x.sum_logs(y), y)
+    return _divergence(x, y)
 
 
 def js_flat(x: Truth) -> Floats:
     """(g,) JS between each gene's truth and a prediction that is the same at every spot."""
-    level = x.total / x.n_spots
-    return _divergence(x, x.nonzero * level * np.log(level), x.spread(level))
+    return _divergence(x, x.spread(x.total / x.n_spots))
 
 
-def _divergence(x: Truth, y_logs: Floats, y: Floats) -> Floats:
-    excess = x.own_logs + y_logs - x.sum_logs(x.positive + y)
-    return np.clip(math.log(2.0) + excess / (2.0 * x.total), 0.0, math.log(2.0))
+def _divergence(x: Truth, y: Floats) -> Floats:
+    """JS from y at the truth's support, rescaled to the truth's total S and at least `TINY`.
+
+    It is ln 2 + sum over spots of (x ln x + y ln y - (x + y) ln(x + y)) / 2S, and the term of a spot where x or y is 0
+    vanishes: logarithms are needed only on the truth's support. With r = y / x the term is y ln r - (x + y) ln(1 + r),
+    which takes two of them.
+    """
+    ratio = y / x.positive
+    terms = np.log(ratio)
+    terms *= y
+    ratio += 1.0
+    np.log(ratio, out=ratio)
+    ratio *= y + x.positive
+    terms -= ratio
+    return np.clip(math.log(2.0) + x.reduced(np.add, terms) / (2.0 * x.total), 0.0, math.log(2.0))
 
 
 METRIC = Metric("js", version=1, higher_is_better=False, constant_prediction=math.log(2.0), function=js)

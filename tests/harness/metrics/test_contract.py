@@ -97,3 +97,11 @@ def test_values_stay_within_their_bounds(sides: tuple, shift: float) -> None:
     for name, (low, high) in {"pcc": (-1, 1), "ssim": (-1.001, 1), "rmse": (0, 2), "js": (0, np.log(2))}.items():
         assert (values[name] >= low - 1e-12).all()
         assert (values[name] <= high + 1e-12).all()
+
+
+def test_a_non_finite_gene_is_named_beyond_the_first_block_too() -> None:
+    truth, prediction = np.ones((5, 70)), np.ones((5, 70))
+    prediction[3, 66] = np.nan
+
+    with pytest.raises(ValueError, match="gene 66"):
+        score(truth, prediction)
