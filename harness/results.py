@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness._house import ROOMS
 from harness.card import put_card
 from harness.cluster.resources import Keep, Resources, kept
 from harness.datasets import known, load, present
@@ -213,14 +214,16 @@ def data_folders(data: Folders) -> list[Path]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and cleanliness of the working tree the project runs from; empty where there is none."""
+    """Commit of the working tree the project runs from, and whether its code differs; empty where there is none."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return {}
     try:
         git = ["git", "-C", str(root)]
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
-        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, timeout=10)
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--", *ROOMS, "harness"], capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return {}
     if commit.returncode != 0:
