@@ -70,7 +70,9 @@ def canonical(value: Any, where: str = "value") -> Json:
     if isinstance(value, tuple | list):
         return [canonical(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, Mapping):
-        return {str(key): canonical(item, f"{where}[{key!r}]") for key, item in value.items()}
+        if unnamed := [key for key in value if not isinstance(key, str)]:
+            raise ComponentError(f"{where} has the key {unnamed[0]!r}; keys are text, so that 1 and '1' stay apart.")
+        return {key: canonical(item, f"{where}[{key!r}]") for key, item in value.items()}
     raise ComponentError(
         f"{where} is a {type(value).__name__}; fields of components are numbers, text, booleans, None, "
         "tuples of these, or other components."
@@ -87,9 +89,19 @@ def _described(component: Component) -> Json:
         if not is_first_party(cls):
             kept["source"] = source_hash(cls)
         for field in fields(component):
-            kept[field.name] = canonical(getattr(component, field.name), f"{cls.__name__}.{field.name}")
+            where, value = f"{cls.__name__}.{field.name}", getattr(component, field.name)
+            kept[field.name] = canonical(value, where)
+            _require_fixed(value, where)
         component.__dict__["_described"] = kept
     return kept
+
+
+def _require_fixed(value: Any, where: str) -> None:
+    # A list could change after the identity was taken, and two different trials would share it.
+    try:
+        hash(value)
+    except TypeError:
+        raise ComponentError(f"{where} holds a list or another value that can change; use a tuple.") from None
 
 
 def canonical_text(value: Any) -> str:

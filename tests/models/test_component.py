@@ -71,6 +71,17 @@ def test_what_has_no_canonical_form_is_refused_by_field_name(value: Any) -> None
         canonical(Outer(anything=value))
 
 
+@pytest.mark.parametrize("value", [[1, 2], {"a": 1}, (1, [2])])
+def test_what_could_change_after_its_identity_was_taken_is_refused(value: Any) -> None:
+    with pytest.raises(ComponentError, match=r"Outer\.anything.*use a tuple"):
+        canonical(Outer(anything=value))
+
+
+def test_keys_that_would_read_alike_are_refused() -> None:
+    with pytest.raises(ComponentError, match="the key 1"):
+        canonical({1: "a"})
+
+
 def test_first_party_components_are_rebuilt_from_their_json() -> None:
     protocol = Protocol(panel=Panel(max_genes=50))
 
