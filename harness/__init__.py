@@ -15,7 +15,17 @@ from harness._house import check_house
 if TYPE_CHECKING:
     from harness.errors import BadInput
     from harness.experiment import Experiment
-    from harness.protocol import HeldOutGenes, Holdout, KFold, Panel, PerEntry, Preprocessing, Protocol
+    from harness.protocol import (
+        HeldOutGenes,
+        Holdout,
+        KFold,
+        MaskedEntries,
+        Panel,
+        PerEntry,
+        PerSpot,
+        Preprocessing,
+        Protocol,
+    )
     from harness.results import Results, submit
 
 check_house()
@@ -26,8 +36,10 @@ _PLACES = {
     "HeldOutGenes": "harness.protocol",
     "Holdout": "harness.protocol",
     "KFold": "harness.protocol",
+    "MaskedEntries": "harness.protocol",
     "Panel": "harness.protocol",
     "PerEntry": "harness.protocol",
+    "PerSpot": "harness.protocol",
     "Preprocessing": "harness.protocol",
     "Protocol": "harness.protocol",
     "Results": "harness.results",
@@ -35,8 +47,8 @@ _PLACES = {
 }
 
 __all__ = [
-    "BadInput", "Experiment", "HeldOutGenes", "Holdout", "KFold", "Panel", "PerEntry", "Preprocessing", "Protocol",
-    "Results", "submit",
+    "BadInput", "Experiment", "HeldOutGenes", "Holdout", "KFold", "MaskedEntries", "Panel", "PerEntry",
+    "PerSpot", "Preprocessing", "Protocol", "Results", "submit",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.ceiling import ceiling
 from harness.pair import PairedSample
 from harness.protocol import Prepared
-from harness.protocol.panel import detection
+from harness.protocol.panel import dense, detection
 from harness.spatial import morans_i
 from harness.store import Store
 
@@ -23,7 +23,7 @@ def put_card(store: Store, pair: PairedSample, data: Prepared) -> None:
     """Store a dataset's card, its spots, its panel genes and their measured values, once per content and panel."""
     if data.protocol.id in store.cards().get(pair.id, {}).get("panels", {}):
         return
-    measured = pd.DataFrame(data.spots, columns=list(data.panel))
+    measured = pd.DataFrame(dense(pair.st, data.panel), columns=list(data.panel))  # also of spots a filter removes
     store.put_dataset(pair.id, _card(pair, data), _spots(pair), _genes(pair, data), measured)
 
 

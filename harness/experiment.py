@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.errors import BadInput
-from harness.protocol import HeldOutGenes, KFold, Protocol, Split
+from harness.protocol import HeldOutGenes, KFold, Protocol, Split, Task
 from harness.record import Asked
 from harness.trial import Trial
 from models.component import ComponentError, canonical, nearest, short_hash, stem
@@ -29,7 +29,8 @@ class Experiment:
     """Variants (label -> method) x datasets x folds x seeds x sampling rates, under one protocol.
 
     Labels are for people and never enter a trial's identity: experiments that need the same trial share it.
-    Raises `BadInput` for what cannot be run, when it is made.
+    chosen_on: label -> the datasets on whose scores that variant's settings were chosen; its rows there say "tuned on
+    these genes" in every table. Raises `BadInput` for what cannot be run, when it is made.
     """
 
     name: str
@@ -38,10 +39,11 @@ class Experiment:
     split: Split = field(default_factory=KFold)
     seeds: Sequence[int] = (0,)
     sampling_rates: Sequence[float] = (1.0,)
-    task: HeldOutGenes = field(default_factory=HeldOutGenes)
+    task: Task = field(default_factory=HeldOutGenes)
     protocol: Protocol = field(default_factory=Protocol)
     folds: Sequence[int] | None = None
     title: str = ""
+    chosen_on: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", self.name):
@@ -58,6 +60,12 @@ class Experiment:
                 raise BadInput(
                     f"Experiment {self.name}: variant {label!r} is a {_kind(method)}; expected an instance of a "
                     "models.method.Method, e.g. SpaGE() with its parentheses."
+                )
+        for label in self.chosen_on:
+            if label not in self.variants:
+                raise BadInput(
+                    f"Experiment {self.name}: chosen_on names {label!r}, which is no variant; "
+                    f"{nearest(label, list(self.variants))}"
                 )
         for rate in self.sampling_rates:
             if not (isinstance(rate, int | float) and math.isfinite(rate) and 0 < rate <= 1):
@@ -89,6 +97,7 @@ class Experiment:
             changes["datasets"] = tuple(dict.fromkeys(datasets))
         if variants:
             changes["variants"] = {label: m for label, m in self.variants.items() if label in variants}
+            changes["chosen_on"] = {label: names for label, names in self.chosen_on.items() if label in variants}
         if folds:
             changes["folds"] = tuple(dict.fromkeys(folds))
         if seeds is not None:
@@ -130,6 +139,7 @@ class Experiment:
                 "method": stem(type(method)),
                 "control": type(method).control,
                 "component": canonical(method),
+                "chosen_on": list(self.chosen_on.get(label, ())),
             }
             for label, method in self.variants.items()
         }
@@ -149,7 +159,7 @@ class Experiment:
             variants=variants,
             datasets={name: dict(facts) for name, facts in datasets.items()},
             folds=self.split.folds,
-            flags=self.protocol.flags,
+            flags=self.protocol.flags + self.task.flags,
             cells=tuple(cell for cell, _ in self.cells(ids)),
             excluded=tuple(dict(e) for e in excluded),
             **common,

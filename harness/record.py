@@ -23,6 +23,7 @@ class Record:
     """One trial's outcome: its whole identity, its numbers, and what produced them.
 
     `trial` is the canonical identity that `trial_id` hashes. `means` are over scored genes. `timings` are seconds.
+    `n_spots`: {measured, scored}; the others show nothing of the visible genes.
     A record of a failed or skipped trial carries its `reason` and `cause` instead of numbers, and is never averaged.
     """
 
@@ -38,6 +39,7 @@ class Record:
     sampling_rate: float
     means: dict[str, float | None] = field(default_factory=dict)
     n_genes: dict[str, int] = field(default_factory=dict)
+    n_spots: dict[str, int] = field(default_factory=dict)
     prediction_sha256: str | None = None
     input_sparsity: float | None = None
     timings: dict[str, float | None] = field(default_factory=dict)
@@ -124,6 +126,7 @@ class Asked:
     excluded: what was named but not run: {dataset or label, reason}.
     folds: how many folds the split has. flags: what the protocol demands to be said beside every number.
     definition: 8 hex digits over all that gives cells their meaning; files that share it are merged.
+    external: whether all of it was predicted elsewhere; such answers join every experiment that asked the same.
     """
 
     name: str
@@ -141,6 +144,7 @@ class Asked:
     flags: tuple[str, ...]
     cells: tuple[dict[str, Any], ...]
     excluded: tuple[dict[str, str], ...] = ()
+    external: bool = False
     schema: int = SCHEMA
 
     @property
@@ -161,6 +165,25 @@ class Asked:
         for name in ("commands", "flags", "cells", "excluded"):
             values[name] = tuple(values[name])
         return cls(**values)
+
+    def joined(self, elsewhere: Asked) -> Asked:
+        """With the answers from elsewhere that were given to the same task, protocol and split on the same data."""
+        if any(getattr(self, name) != getattr(elsewhere, name) for name in ("task", "protocol", "split")):
+            return self
+        ids = {name: facts["dataset_id"] for name, facts in self.datasets.items()}
+        names = {facts["dataset_id"]: name for name, facts in self.datasets.items()}
+        labels = {v: f"{v} (elsewhere)" if v in self.variants else v for v in elsewhere.variants}
+        seeds = sorted({cell["seed"] for cell in self.cells})
+        rates = {(cell["dataset"], cell["sampling_rate"]) for cell in self.cells}
+        cells = []
+        for cell in elsewhere.cells:
+            name = names.get(elsewhere.datasets[cell["dataset"]]["dataset_id"])
+            if name in ids and (name, cell["sampling_rate"]) in rates:
+                # A file answers once, and its answer serves every seed, like that of a method without randomness.
+                cells += [cell | {"label": labels[cell["label"]], "dataset": name, "seed": seed} for seed in seeds]
+        added = {cell["label"] for cell in cells}
+        variants = {labels[v]: facts for v, facts in elsewhere.variants.items() if labels[v] in added}
+        return dataclasses.replace(self, variants=self.variants | variants, cells=(*self.cells, *cells))
 
     def merged(self, later: Asked) -> Asked:
         """Both questions as one: the later one's title, and all cells, datasets and commands."""

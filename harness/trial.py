@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from harness.metrics import metrics, score
-from harness.protocol import HeldOutGenes, Prepared, Protocol, Split, Truth, pose
-from harness.record import GENE_COLUMNS, Cause, Outcome, Record
+from harness.metrics import metrics
+from harness.protocol import HeldOutGenes, Prepared, Protocol, Split, Task, pose
+from harness.record import Cause, Outcome, Record
+from harness.scoring import score_table
 from models.component import Json, canonical, canonical_text, code_hash, short_hash, stem
 from models.method import Method, Problem, Run, Skipped, Stopped, refusal
 
@@ -46,7 +46,7 @@ class Trial:
     seed: int
     sampling_rate: float = 1.0
     protocol: Protocol = field(default_factory=Protocol)
-    task: HeldOutGenes = field(default_factory=HeldOutGenes)
+    task: Task = field(default_factory=HeldOutGenes)
 
     def __post_init__(self) -> None:
         # A method without randomness runs once and serves every seed.
@@ -78,9 +78,35 @@ class Trial:
         """8 hex digits over the method's canonical form."""
         return short_hash(self.method, 8)
 
+    def flags(self, kind: str) -> tuple[str, ...]:
+        """What a table must say about its numbers; kind: what the ST values are."""
+        return self.protocol.flags + self.task.flags + self.protocol.thinning.flags(kind, self.sampling_rate)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What every row of its per-gene table says of it."""
+        return {
+            "trial_id": self.id,
+            "dataset": self.dataset,
+            "dataset_id": self.dataset_id,
+            "method": stem(type(self.method)),
+            "variant_id": self.variant_id,
+            "task": type(self.task).__name__,
+            "split": canonical_text(self.split),
+            "protocol_id": self.protocol.id,
+            "fold": self.fold,
+            "seed": self.seed,
+            "sampling_rate": float(self.sampling_rate),
+        }
+
     def rng(self) -> np.random.Generator:
-        """The method's random stream; never derived from an id or from data."""
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.fold, METHOD_STREAM)))
+        """The method's random stream."""
+        return method_stream(self.seed, self.fold)
+
+
+def method_stream(seed: int, fold: int) -> np.random.Generator:
+    """The random stream a method receives; never derived from an id, a name or data."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(fold, METHOD_STREAM)))
 
 
 @dataclass(frozen=True)
@@ -140,10 +166,11 @@ def run_trial(
     reset_peak_memory()
     with threads(setting.threads):
         start = clock()
-        problem, truth = pose(data, trial.split, trial.fold, trial.sampling_rate)
+        problem, truth = pose(data, trial.split, trial.fold, trial.sampling_rate, trial.task)
         loaded = clock()
         run = TrialRun(trial.rng(), setting, listen)
-        common = _common(trial, problem, setting, started_at)
+        common = _common(trial, problem, setting, started_at, data.kind)
+        common["n_spots"] = {"measured": len(data.spots), "scored": len(truth.spots)}
         try:
             if (reason := refusal(trial.method, problem)) is not None:
                 raise Skipped(reason)
@@ -157,7 +184,7 @@ def run_trial(
         except BaseException as error:  # whatever a method raises is its outcome, and the grid goes on
             return Outcome(failure(common, error, "method"))
         imputed = clock()
-        table, facts = _score(trial, prediction, truth)
+        table, facts = score_table(trial.columns, prediction, truth)
     fitted = run.fitted_after
     record = Record(
         status="ok",
@@ -203,9 +230,14 @@ def lost(trial: Trial, reason: str, setting: Setting) -> Record:
     return Record(status="failed", reason=reason, cause="infrastructure", **_common(trial, None, setting, started_at))
 
 
-def _common(trial: Trial, problem: Problem | None, setting: Setting, started_at: str) -> dict[str, Any]:
-    chosen_on = trial.method.chosen_on
-    selection = "tuned on these genes" if trial.dataset in chosen_on else "elsewhere" if chosen_on else "untuned"
+def selection(method: Method, dataset_id: str) -> str:
+    """How a method's settings were chosen, seen from a dataset of that content (protocol section 3)."""
+    if dataset_id in method.chosen_on.values():
+        return "tuned on these genes"
+    return "elsewhere" if method.chosen_on else "untuned"
+
+
+def _common(trial: Trial, problem: Problem | None, setting: Setting, started_at: str, kind: str = "") -> dict[str, Any]:
     return {
         "trial_id": trial.id,
         "trial": trial.identity,
@@ -223,54 +255,11 @@ def _common(trial: Trial, problem: Problem | None, setting: Setting, started_at:
         "versions": versions(),
         "code": setting.code or code_hash(trial.method),
         "git": dict(setting.git),
-        "selection": selection,
-        "flags": trial.protocol.flags,
+        "selection": selection(trial.method, trial.dataset_id),
+        "flags": trial.flags(kind) if kind else trial.protocol.flags + trial.task.flags,
         "attempts": setting.attempt,
         "started_at": started_at,
     }
-
-
-def _score(trial: Trial, prediction: NDArray[Any], truth: Truth) -> tuple[pa.Table, dict[str, Any]]:
-    scores = score(truth.values, prediction)
-    n_genes = len(truth.genes)
-    same = {
-        "trial_id": trial.id,
-        "dataset": trial.dataset,
-        "dataset_id": trial.dataset_id,
-        "method": stem(type(trial.method)),
-        "variant_id": trial.variant_id,
-        "task": type(trial.task).__name__,
-        "split": canonical_text(trial.split),
-        "protocol_id": trial.protocol.id,
-        "fold": trial.fold,
-        "seed": trial.seed,
-        "sampling_rate": float(trial.sampling_rate),
-        "n_spots": len(truth.values),
-    }
-    per_gene: dict[str, Any] = {
-        "gene": list(truth.genes),
-        **scores.values,
-        "js_flat": scores.js_flat,
-        "bias": scores.bias,
-        "truth_sd": truth.values.std(axis=0, dtype=np.float64),
-        "truth_nonzero": scores.truth_nonzero,
-    }
-    names = list(GENE_COLUMNS) + [name for name in scores.values if name not in GENE_COLUMNS]
-    columns = {
-        name: pa.array(
-            per_gene[name] if name in per_gene else [same[name]] * n_genes, type=GENE_COLUMNS.get(name, pa.float64())
-        )
-        for name in names
-    }
-    scored = ~scores.constant_truth
-    means = {name: float(np.mean(v[scored])) if scored.any() else None for name, v in scores.values.items()}
-    counted = {
-        "asked": n_genes,
-        "scored": int(scored.sum()),
-        "constant_truth": int((~scored).sum()),
-        "constant_prediction": int(scores.constant_prediction.sum()),
-    }
-    return pa.table(columns), {"means": means, "n_genes": counted}
 
 
 # ---------------------------------------------------------------------------------------------------------------

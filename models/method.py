@@ -8,7 +8,7 @@ A `Run` says how (random stream, device, threads, checkpoints); nothing in it ma
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -81,6 +81,8 @@ class Problem:
     validation: visible genes that a method may keep aside for early stopping.
     coordinates: (n_spots, 2 or 3) or None.
     cell_types: (n_cells,) labels of the single cells, or None.
+    hidden: (n_spots, n_visible) bool, True where an entry of a visible gene is hidden: `spots` holds 0 there, which
+        says nothing. None where visible genes are seen whole; then no gene is both visible and a target.
     """
 
     spots: Expression
@@ -90,14 +92,18 @@ class Problem:
     validation: tuple[str, ...] = ()
     coordinates: Array | None = None
     cell_types: Array | None = None
+    hidden: Array | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "coordinates", _read_only(self.coordinates))
-        object.__setattr__(self, "cell_types", _read_only(self.cell_types))
+        for name in ("coordinates", "cell_types", "hidden"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
         if self.visible != self.spots.genes:
             raise ValueError("visible must name the columns of spots, in order.")
-        if leaked := set(self.targets) & set(self.visible):
-            raise ValueError(f"{sorted(leaked)[:3]} are both visible and targets.")
+        if self.hidden is None:
+            if leaked := set(self.targets) & set(self.visible):
+                raise ValueError(f"{sorted(leaked)[:3]} are both visible and targets.")
+        elif self.hidden.shape != self.spots.lognorm.shape or self.spots.lognorm[self.hidden].any():
+            raise ValueError("hidden marks entries of spots, and every value that it marks must be 0.")
         if missing := (set(self.targets) | set(self.visible)) - set(self.cells.genes):
             raise ValueError(f"{sorted(missing)[:3]} are not in the single-cell reference.")
         if unknown := set(self.validation) - set(self.visible):
@@ -160,13 +166,16 @@ class Method(Component):
     needs: what it cannot do without. A method that declares no randomness runs once per fold and serves every seed.
     cheap: whether a trial takes so little that scheduling it alone would cost more than running it.
     control: whether it is a control, listed under a rule and outside the ranking.
-    chosen_on: dataset pairs whose scores influenced the defaults; rows on these say "tuned on these genes".
+    chosen_on: dataset pairs whose scores influenced the defaults, name -> content id; rows on data of that content, by
+        whatever name, say "tuned on these genes".
+    spread: what the sd of `impute_with_sd` is a spread of, as a sentence; empty for a method that has none.
     """
 
     needs: ClassVar[Needs] = Needs()
     cheap: ClassVar[bool] = False
     control: ClassVar[bool] = False
-    chosen_on: ClassVar[tuple[str, ...]] = ()
+    chosen_on: ClassVar[Mapping[str, str]] = {}
+    spread: ClassVar[str] = ""
 
     @abstractmethod
     def impute(self, problem: Problem, run: Run) -> Array:
@@ -174,6 +183,14 @@ class Method(Component):
 
         Raises `Skipped` with a reason for what it cannot do.
         """
+
+    def impute_with_sd(self, problem: Problem, run: Run) -> tuple[Array, Array | None]:
+        """The prediction of `impute`, bit for bit, and a standard deviation per entry where the method has one.
+
+        The sd is (n_spots, n_targets), finite and never negative, on the scale of the prediction; `spread` says what
+        varies. It is None where nothing natural does: a method invents no uncertainty.
+        """
+        return self.impute(problem, run), None
 
 
 def refusal(method: Method, problem: Problem) -> str | None:

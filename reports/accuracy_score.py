@@ -94,7 +94,7 @@ def _block_table(comparison: Comparison, block: Block) -> Table:
         notes.mark(TIED, "cannot be told from the best: the 95% interval of the difference of their AS includes 0.")
     if any(s.row.group != "variant" and s.n for s in found):
         notes.mark("( )", _OUTSIDE)
-    for flag in comparison.asked.flags:
+    for flag in block.flags:
         notes.mark("Flag:", f"{flag}.")
     caption = f"Accuracy score on {block.name}{at_rate(comparison, block.rate)}"
     return Table(

@@ -92,7 +92,7 @@ def _table(comparison: Comparison, block: Block) -> Table:
         groups.append((heading, tuple(lines)))
     if len(block.labels) < len(block.rows):
         notes.mark(MISSING, "no number: the row lacks a fold or a seed of this dataset.")
-    for flag in comparison.asked.flags:
+    for flag in block.flags:
         notes.mark("Flag:", f"{flag}.")
     caption = f"Raw metrics on {block.name}{at_rate(comparison, block.rate)}: mean [95% interval]"
     name = f"{block.dataset}-{block.rate:g}"

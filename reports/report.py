@@ -77,13 +77,25 @@ def print_table(store: Store, name: str, console: Console) -> None:
 
 
 def _latest(store: Store, name: str | None) -> list[tuple[Asked, tuple[str, ...]]]:
-    """The latest definition of each experiment, with the earlier ones' digits."""
+    """The latest definition of each experiment, with the earlier ones' digits and what was predicted elsewhere.
+
+    Answers from elsewhere are an experiment of their own only where no other asked the same.
+    """
     by_name: dict[str, list[Asked]] = {}
     for asked in store.asked(name):
         by_name.setdefault(asked.name, []).append(asked)
     if not by_name:
         raise BadInput(f"The store {store.where} holds no experiment; run one with `spadit run` first.")
-    return [(each[-1], tuple(older.definition for older in each[:-1])) for _, each in sorted(by_name.items())]
+    elsewhere = [asked for asked in store.asked() if asked.external]
+    found, answered = [], set()
+    for _, each in sorted(by_name.items()):
+        latest = each[-1]
+        for other in elsewhere if not latest.external else ():
+            joined = latest.joined(other)
+            answered |= {other.name} if joined is not latest and joined.cells != latest.cells else set()
+            latest = joined
+        found.append((latest, tuple(older.definition for older in each[:-1])))
+    return [(asked, older) for asked, older in found if name is not None or asked.name not in answered]
 
 
 def _comparison(store: Store, name: str) -> Comparison:

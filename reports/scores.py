@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import duckdb
@@ -35,7 +35,7 @@ class Row:
     done of asked: its distinct trials that are finished, of those a whole row needs (folds x its seeds).
     seeds: how many of its own; 1 for a method without randomness, whose numbers then serve every seed.
     reason: of the first failed or skipped trial. failed, skipped: how many trials.
-    selection: how its settings were chosen, see the record.
+    selection: how its settings were chosen, see the record. external: whether it was predicted elsewhere.
     """
 
     label: str
@@ -49,6 +49,7 @@ class Row:
     failed: int = 0
     skipped: int = 0
     selection: str = "untuned"
+    external: bool = False
 
     @property
     def word(self) -> str:
@@ -65,6 +66,7 @@ class Block:
     labels: the V complete rows, in that order. genes: the G genes scored for all of them, sorted.
     values: (V, S, G, M) metrics per seed. facts: (V, G, 3) averages over seeds of `FACTS`. folds, seeds: how many.
     constant: genes that no row could score (constant truth). partial: genes only some rows have; left out for all.
+    flags: what the protocol, the task and the kind of data demand to be said beside every number.
     """
 
     dataset: str
@@ -79,6 +81,7 @@ class Block:
     facts: Floats
     constant: int
     partial: int
+    flags: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -177,6 +180,8 @@ def _block(
     for label in (label for label in asked.variants if label in cells):
         trials = _whole(cells[label], asked.folds, seeds)
         row = _row(label, asked.variants[label], trials, found)
+        if dataset in asked.variants[label].get("chosen_on", ()):
+            row = replace(row, selection="tuned on these genes")
         rows.append(row)
         if row.status == "complete":
             needed[label] = trials
@@ -185,6 +190,8 @@ def _block(
     whole = {label: needed[label] for label in labels}
     genes, values, facts, constant, partial = _read_genes(store, whole, seeds, found)
     facts_of = asked.datasets.get(dataset, {})
+    ran = {trial for trials in needed.values() for trial in trials.values() if trial is not None}
+    flags = dict.fromkeys([*asked.flags, *(flag for trial in sorted(ran) for flag in found[trial].flags)])
     return Block(
         dataset=dataset,
         synthetic=facts_of.get("synthetic", ""),
@@ -198,6 +205,7 @@ def _block(
         facts=facts,
         constant=constant,
         partial=partial,
+        flags=tuple(flags),
     )
 
 
@@ -228,7 +236,10 @@ def _row(
     status: Status = (
         "failed" if failed else "skipped" if skipped else "complete" if len(done) == asked else "incomplete"
     )
-    group: Group = "control" if facts.get("control") else "external" if any(r.external for r in records) else "variant"
+    # What was predicted elsewhere competes like any other, unless the audit of its file found the truth in it.
+    external = any(r.external for r in records)
+    suspect = any(r.external and (r.audit or {}).get("verdict") != "clean" for r in records)
+    group: Group = "control" if facts.get("control") else "external" if suspect else "variant"
     chosen = sorted({r.selection for r in done}, key=lambda s: (s != "tuned on these genes", s))
     return Row(
         label=label,
@@ -242,6 +253,7 @@ def _row(
         failed=len(failed),
         skipped=len(skipped),
         selection=chosen[0] if chosen else "untuned",
+        external=external,
     )
 
 

@@ -13,7 +13,7 @@ from reports.tables import TIED, Footnotes, interval, number
 HEADINGS: dict[Group, str] = {
     "variant": "",
     "control": "Controls (outside N)",
-    "external": "Predictions made elsewhere (outside N)",
+    "external": "Made elsewhere, not cleared by the audit (outside N)",
 }
 """What stands at the rule above each group of rows."""
 
@@ -26,8 +26,8 @@ AS_TEXT = (
     "The 95% interval resamples genes 2,000 times, the same for all variants; ± is the standard deviation over "
     f"seeds of the AS per seed, where a variant has several. Bold is the best variant; {TIED} marks those that cannot "
     "be told from it: the interval of the difference of their AS over the same resamples includes 0.",
-    "Controls and predictions made elsewhere stand outside N; in brackets is the AS each would have had if it alone "
-    "had joined the N variants, out of N + 1. vs ridge compares the AS of a variant and of the low-rank ridge "
+    "Controls and predictions in whose files the audit found the truth stand outside N; in brackets is the AS each "
+    "would have had if it alone had joined the N variants, out of N + 1. vs ridge compares the AS of a variant and of the low-rank ridge "
     "control, the bar, over the same resamples: above, level, or below. JS < flat is the share of genes whose JS is "
     "better than that of a flat prediction.",
     "Over datasets, AS/N is averaged with each dataset weighing the same and ± is the standard deviation between "
@@ -74,6 +74,10 @@ def marks(standing: Standing, notes: Footnotes) -> str:
     found = ""
     if standing.row.selection == "tuned on these genes":
         found += notes.mark("†", "tuned on these genes: the score is flattered and is not evidence.")
+    if standing.row.group == "external":
+        found += notes.mark("¶", "made elsewhere; the audit found the truth in its file, or never saw it.")
+    elif standing.row.external:
+        found += notes.mark("§", "made elsewhere; the audit of its files is clean.")
     if standing.biased:
         found += notes.mark(
             "‡",
@@ -158,7 +162,8 @@ def _verdict(comparison: Comparison, block: Block) -> str:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know before believing the numbers; empty when there is nothing to say."""
     asked = comparison.asked
-    said = [f"The protocol is flagged: {flag}." for flag in asked.flags]
+    flags = dict.fromkeys([*asked.flags, *(flag for block in comparison.blocks for flag in block.flags)])
+    said = [f"These numbers are flagged: {flag}." for flag in flags]
     said += [f"{b.dataset} is not real data: {b.synthetic}." for b in _each_dataset(comparison) if b.synthetic]
     groups = group_of(comparison)
     if not any(asked.variants[label].get("method") == BAR for label, g in groups.items() if g == "control"):

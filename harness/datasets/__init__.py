@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import BadInput
@@ -17,7 +18,7 @@ from models.component import nearest
 from ._base import LAYOUT, Dataset, Entry, Facts
 from ._folders import FolderPair, scan
 
-__all__ = ["LAYOUT", "Dataset", "Entry", "Facts", "known", "listing", "load", "present"]
+__all__ = ["LAYOUT", "Dataset", "Entry", "Facts", "known", "listing", "load", "out_of_reach", "present"]
 
 
 def known() -> dict[str, Dataset]:
@@ -53,6 +54,15 @@ def load(name: str, folders: Sequence[Path] = ()) -> PairedSample:
     with what is wrong where a file cannot be used.
     """
     return _find(name, folders).load(folders)
+
+
+def out_of_reach(name: str, folders: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """Where a dataset lies on this machine, and every other pair of the folders: what an audit hides from a method."""
+    places = list(_find(name, folders).places())
+    for folder in folders:
+        with suppress(BadInput):  # a folder without a pair hides nothing
+            places += [files.folder for files in scan([folder]).values()]
+    return tuple(dict.fromkeys(places))
 
 
 def _find(name: str, folders: Sequence[Path]) -> Dataset:

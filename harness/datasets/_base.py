@@ -75,6 +75,10 @@ class Dataset(ABC):
     def load(self, folders: Sequence[Path]) -> PairedSample:
         """The pair. Raises `BadInput` where it is absent or unusable."""
 
+    def places(self) -> tuple[Path, ...]:
+        """Its files outside the user's folders, where it has any."""
+        return ()
+
     def entry(self, folders: Sequence[Path]) -> Entry:
         """Its line of a listing."""
         where = self.present(folders)

@@ -47,6 +47,11 @@ class PbmcTissue(Dataset):
             "so install scanpy (pip install 'scanpy>=1.10')"
         )
 
+    def places(self) -> tuple[Path, ...]:
+        """The packaged file."""
+        path = packaged()
+        return () if path is None else (path,)
+
     def load(self, folders: Sequence[Path]) -> PairedSample:
         """Recover the counts and lay half of the cells out; the same pair on every machine."""
         path = packaged()

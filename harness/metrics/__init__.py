@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import TypeVar
 
@@ -110,14 +110,24 @@ def score(truth: Array, prediction: Array) -> ScoreTable:
 
     Both are float64 inside, whatever their type and memory order; neither is changed.
     """
-    parts = _each_block(truth, prediction, _score_block)
+    return _joined(_each_block(truth, prediction, _score_block))
+
+
+def score_entries(truth: Array, prediction: Array, scored: NDArray[np.bool_]) -> ScoreTable:
+    """`score`, of every gene over its own spots: those that (n_spots, n_genes) `scored` marks."""
+    genes = range(np.shape(truth)[1])
+    return _joined([score(truth[scored[:, g]][:, [g]], prediction[scored[:, g]][:, [g]]) for g in genes])
+
+
+def _joined(parts: Sequence[ScoreTable]) -> ScoreTable:
+    """Tables of consecutive genes as one."""
+
+    def all_of(name: str) -> NDArray[np.generic]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
     return ScoreTable(
         values={name: np.concatenate([part.values[name] for part in parts]) for name in metrics()},
-        js_flat=np.concatenate([part.js_flat for part in parts]),
-        bias=np.concatenate([part.bias for part in parts]),
-        truth_nonzero=np.concatenate([part.truth_nonzero for part in parts]),
-        constant_truth=np.concatenate([part.constant_truth for part in parts]),
-        constant_prediction=np.concatenate([part.constant_prediction for part in parts]),
+        **{f.name: all_of(f.name) for f in fields(ScoreTable) if f.name != "values"},  # type: ignore[arg-type]
     )
 
 

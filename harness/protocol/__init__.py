@@ -20,12 +20,12 @@ from models.method import Expression, Problem
 from .panel import Panel, dense
 from .preprocessing import Preprocessing
 from .splits import Fold, Holdout, KFold, Split
-from .task import HeldOutGenes
-from .thinning import PerEntry, Thinning
+from .task import HeldOutGenes, MaskedEntries, Task
+from .thinning import PerEntry, PerSpot, Thinning
 
 __all__ = [
-    "Fold", "HeldOutGenes", "Holdout", "KFold", "Panel", "PerEntry", "Prepared", "Preprocessing", "Protocol", "Split",
-    "Thinning", "Truth", "pose", "prepare",
+    "Fold", "Frame", "HeldOutGenes", "Holdout", "KFold", "MaskedEntries", "Panel", "PerEntry", "PerSpot", "Prepared",
+    "Preprocessing", "Protocol", "Split", "Task", "Thinning", "Truth", "frame", "pose", "prepare",
 ]  # fmt: skip
 
 
@@ -49,101 +49,140 @@ class Protocol(Component):
 
 
 @dataclass(frozen=True, eq=False)
+class Frame:
+    """What a comparison is about, fixed from all of a pair before any split: part of the task, not of any method.
+
+    panel: the panel's genes, sorted by name.
+    spots: (n_spots,) indices into the ST file of the spots that the preprocessing keeps.
+    """
+
+    panel: tuple[str, ...]
+    spots: NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A pair under a protocol, ready for any fold. Shared between trials, so read-only.
 
-    panel: the panel's genes, sorted by name.
-    spots: (n_spots, n_panel) float32 raw ST values. kind: what they are (see `Assay.kind`).
-    cells: SC reference. cell_types: (n_cells,) or None. coordinates: (n_spots, 2 or 3) or None.
+    frame: panel and spots. spots: (n_spots, n_panel) float32 raw ST values of these. kind: what they are (see
+    `Assay.kind`). cells: SC reference. cell_types: (n_cells,) or None. coordinates: (n_spots, 2 or 3) or None.
     """
 
     dataset: str
     dataset_id: str
     protocol: Protocol
-    panel: tuple[str, ...]
+    frame: Frame
     spots: NDArray[np.float32]
     kind: str
     cells: Expression
     coordinates: NDArray[np.float64] | None
     cell_types: NDArray[np.str_] | None
 
+    @property
+    def panel(self) -> tuple[str, ...]:
+        """The panel's genes, sorted by name."""
+        return self.frame.panel
+
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The held-out values of one fold, for the scorer only.
+    """The hidden values of one fold, for the scorer only.
 
-    genes: the targets. values: (n_spots, n_targets) float32, log-normalised with full-depth visible size factors.
-    spots: (n_spots,) indices of the scored spots in the ST file.
+    genes: the targets. values: (n_spots, n_targets) float32, log-normalised with full-depth size factors of what is
+    shown. spots: (n_spots,) indices of the scored spots in the ST file.
+    scored: (n_spots, n_targets) bool, the entries that were hidden and are scored; None where all are.
     counts: (n_spots, n_targets) raw counts, or None; size_factors: (n_spots,) or None.
     """
 
     genes: tuple[str, ...]
     values: NDArray[np.float32]
     spots: NDArray[np.intp]
+    scored: NDArray[np.bool_] | None
     counts: NDArray[np.float32] | None
     size_factors: NDArray[np.float64] | None
 
 
-def prepare(pair: PairedSample, protocol: Protocol) -> Prepared:
-    """Fix the panel and the SC reference of a pair; `BadInput` when the protocol leaves too little."""
-    panel = protocol.panel.genes(pair)
-    cells, kept = protocol.preprocessing.reference(pair, panel)
+def frame(pair: PairedSample, protocol: Protocol) -> Frame:
+    """Panel and spots of a pair; `BadInput` when the protocol leaves too little."""
+    kept = protocol.preprocessing.kept(pair)
+    return Frame(protocol.panel.genes(pair, kept.genes), np.flatnonzero(kept.spots))
+
+
+def prepare(pair: PairedSample, protocol: Protocol, fixed: Frame | None = None) -> Prepared:
+    """Fix panel, spots and SC reference of a pair; `BadInput` when the protocol leaves too little.
+
+    fixed: panel and spots that were fixed before, for a pair whose held-out values were changed since.
+    """
+    fixed = fixed or frame(pair, protocol)
+    cells, kept = protocol.preprocessing.reference(pair, fixed.panel)
     return Prepared(
         dataset=pair.name,
         dataset_id=pair.id,
         protocol=protocol,
-        panel=panel,
-        spots=dense(pair.st, panel),
+        frame=fixed,
+        spots=dense(pair.st, fixed.panel)[fixed.spots],
         kind=pair.st.kind,
         cells=cells,
-        coordinates=pair.coordinates,
+        coordinates=None if pair.coordinates is None else pair.coordinates[fixed.spots],
         cell_types=None if pair.cell_types is None else pair.cell_types[kept],
     )
 
 
-def pose(data: Prepared, split: Split, fold: int, sampling_rate: float = 1.0) -> tuple[Problem, Truth]:
-    """One fold as `(Problem, Truth)`.
+def pose(
+    data: Prepared, split: Split, fold: int, sampling_rate: float = 1.0, task: Task | None = None
+) -> tuple[Problem, Truth]:
+    """One fold of a task (held-out genes by default) as `(Problem, Truth)`.
 
-    Spots without any visible count at full depth leave the task. Truth uses the size factors of the unthinned
-    visible counts at every rate, so it is one array per fold; inputs use the factors of what the method is given.
+    Spots where nothing is shown at full depth leave the task. Truth uses the size factors of the unthinned shown
+    values at every rate, so it is one array per fold; inputs use the factors of what the method is given.
     """
     parts = split.fold(data.panel, fold)
+    hiding = (task or HeldOutGenes()).hide(data.panel, data.spots, parts, fold)
     place = {gene: i for i, gene in enumerate(data.panel)}
-    visible = tuple(sorted(parts.training + parts.validation))
-    shown = data.spots[:, [place[gene] for gene in visible]]
-    hidden = data.spots[:, [place[gene] for gene in parts.test]]
+    visible, asked = ([place[gene] for gene in genes] for genes in (hiding.visible, hiding.targets))
+    shown, values = data.spots[:, visible], data.spots[:, asked]
+    if hiding.hidden is not None:
+        shown = np.where(hiding.hidden[:, visible], np.float32(0), shown)
     kept = np.flatnonzero(shown.sum(axis=1) > 0)
     if len(kept) == 0:
         raise BadInput(f"{data.dataset}, fold {fold}: no spot has a visible count; the panel is too small to split.")
-    shown, hidden = shown[kept], hidden[kept]
-
-    method = data.protocol.preprocessing
-    whole_total = hidden.sum(axis=1, dtype=np.float64) if method.normalisation == "all-genes" else 0.0
-    given = data.protocol.thinning.apply(shown, visible, data.kind, sampling_rate)
-    full_factors = given_factors = None
-    if data.kind == "counts":
-        full_factors = method.size_factors(shown.sum(axis=1, dtype=np.float64) + whole_total)
-        given_factors = method.size_factors(given.sum(axis=1, dtype=np.float64) + whole_total)
-    spots = Expression(
-        genes=visible,
-        lognorm=method.lognorm(given, data.kind, given_factors),
-        counts=given if data.kind == "counts" else None,
-        size_factors=given_factors,
+    hidden, scored = (
+        (None, None) if hiding.hidden is None else (hiding.hidden[kept][:, visible], hiding.hidden[kept][:, asked])
     )
+    beyond = data.spots.sum(axis=1, dtype=np.float64) - shown.sum(axis=1, dtype=np.float64)
+    spots, full_factors = _given(data, shown[kept], hiding.visible, sampling_rate, beyond[kept])
     problem = Problem(
         spots=spots,
         cells=data.cells,
-        visible=visible,
-        targets=parts.test,
+        visible=hiding.visible,
+        targets=hiding.targets,
         validation=parts.validation,
         coordinates=None if data.coordinates is None else data.coordinates[kept],
         cell_types=data.cell_types,
+        hidden=hidden,
     )
     truth = Truth(
-        genes=parts.test,
-        values=method.lognorm(hidden, data.kind, full_factors),
-        spots=kept,
-        counts=hidden if data.kind == "counts" else None,
+        genes=hiding.targets,
+        values=data.protocol.preprocessing.lognorm(values[kept], data.kind, full_factors),
+        spots=data.frame.spots[kept],
+        scored=scored,
+        counts=values[kept] if data.kind == "counts" else None,
         size_factors=full_factors,
     )
     return problem, truth
+
+
+def _given(
+    data: Prepared, shown: NDArray[np.float32], genes: tuple[str, ...], rate: float, beyond: NDArray[np.float64]
+) -> tuple[Expression, NDArray[np.float64] | None]:
+    """What a method is given of (n_spots, n_visible) shown values, and the size factors of the unthinned ones.
+
+    beyond: (n_spots,) what the panel holds beside what is shown; it counts in the flagged variant "all-genes" only.
+    """
+    method = data.protocol.preprocessing
+    thinned = data.protocol.thinning.apply(shown, genes, data.kind, rate)
+    if data.kind != "counts":
+        return Expression(genes, method.lognorm(thinned, data.kind, None)), None
+    further = beyond if method.normalisation == "all-genes" else 0.0
+    full, given = (method.size_factors(x.sum(axis=1, dtype=np.float64) + further) for x in (shown, thinned))
+    return Expression(genes, method.lognorm(thinned, data.kind, given), thinned, given), full

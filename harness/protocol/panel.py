@@ -41,9 +41,12 @@ class Panel(Component):
         if self.choose not in ("moran", "variance"):
             raise BadInput(f"Panel(choose={self.choose!r}) is unknown; use 'moran' or 'variance'.")
 
-    def genes(self, pair: PairedSample) -> tuple[str, ...]:
-        """The panel of a pair, sorted by name; `BadInput` if fewer than 10 genes remain."""
-        shared = pair.shared
+    def genes(self, pair: PairedSample, candidates: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """The panel of a pair, sorted by name; `BadInput` if fewer than 10 genes remain.
+
+        candidates: the shared genes that it is chosen from; all of them if None.
+        """
+        shared = pair.shared if candidates is None else candidates
         in_spots = detection(pair.st, shared)
         in_cells = detection(pair.sc, shared)
         kept = [

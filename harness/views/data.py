@@ -13,7 +13,7 @@ from harness.datasets import listing as datasets
 from harness.datasets import load
 from harness.datasets.check import check
 from harness.errors import BadInput
-from harness.protocol import Protocol
+from harness.protocol import Protocol, frame
 from harness.views.console import console, listing
 
 
@@ -37,7 +37,7 @@ def check_facts(name: str, folders: Sequence[Path]) -> dict[str, Any]:
     pair = load(name, folders)
     facts = {"dataset": name, "id": pair.id, **{key: fact for key, fact in check(pair).items() if key != "name"}}
     try:
-        facts["panel"] = len(Protocol().panel.genes(pair))
+        facts["panel"] = len(frame(pair, Protocol()).panel)
         facts["panel_problem"] = None
     except BadInput as error:
         facts["panel"], facts["panel_problem"] = None, str(error)

@@ -36,6 +36,12 @@ def method_facts() -> list[dict[str, Any]]:
     return facts + [_facts("plug-in", cls) for cls in plug_ins()]
 
 
+def methods_by_name() -> dict[str, type[Method]]:
+    """Every method that was found, by the name that the command line calls it; plug-ins too."""
+    found = {name: cls for package in PLACES.values() for name, cls in discover(package, Method).items()}
+    return found | {stem(cls): cls for cls in plug_ins() if stem(cls) not in found}
+
+
 def plug_ins() -> list[type[Method]]:
     """Methods of other installed packages, from the entry points `spadit.methods`; a broken one is a warning."""
     found = []

@@ -5,6 +5,7 @@ The linear form of SpaDiT's own problem, and the bar: a table without it flatter
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,7 +37,7 @@ class LowRankRidge(Method):
 
     cheap: ClassVar[bool] = True
     control: ClassVar[bool] = True
-    chosen_on: ClassVar[tuple[str, ...]] = ("seqfishplus_cortex", "pdac")
+    chosen_on: ClassVar[Mapping[str, str]] = {"seqfishplus_cortex": "f83412734f102197", "pdac": "2a1f42901abfa47e"}
 
     rank: int = 16
     sd_factor: float = 1.0

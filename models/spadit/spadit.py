@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -44,7 +45,11 @@ class SpaDiT(Method):
     """
 
     needs: ClassVar[Needs] = Needs(randomness=True)
-    chosen_on: ClassVar[tuple[str, ...]] = ("seqfishplus_cortex", "pdac")
+    chosen_on: ClassVar[Mapping[str, str]] = {"seqfishplus_cortex": "f83412734f102197", "pdac": "2a1f42901abfa47e"}
+    spread: ClassVar[str] = (
+        "Expression over draws from the reverse process. No calibrated uncertainty: with most training at high noise, "
+        "draws of a gene hardly differ."
+    )
 
     backbone: Backbone = field(default_factory=Transformer)
     condition: Condition = field(default_factory=FlashAttention)
@@ -104,6 +109,17 @@ class SpaDiT(Method):
 
     def impute(self, problem: Problem, run: Run) -> Array:
         """(n_spots, n_targets) float32: the mean over draws, on the log-normalised scale, never negative."""
+        return self._impute(problem, run, with_sd=False)[0]
+
+    def impute_with_sd(self, problem: Problem, run: Run) -> tuple[Array, Array | None]:
+        """`impute`, and the sd over draws, each decoded to expression, (n_spots, n_targets) float32.
+
+        The prediction decodes the mean of the draws, so it is not the mean of what the sd is taken over. None with a
+        single draw. See the class on why this is no calibrated uncertainty.
+        """
+        return self._impute(problem, run, with_sd=self.draws > 1)
+
+    def _impute(self, problem: Problem, run: Run, with_sd: bool) -> tuple[Array, Array | None]:
         seed = int(run.rng.integers(2**62))
         task = Task.of(self, problem, run.device)
         rng = generator(_seed(seed, "training"), run.device)
@@ -120,17 +136,21 @@ class SpaDiT(Method):
         ).to(run.device)
         Trainer(self.training, model, diffusion, self.masking, task.genes, rng).run(run)
         columns = problem.cells.of(problem.targets)  # (n_cells, n_targets)
-        x0 = [
-            self.generate(model, diffusion, task, columns[:, start : start + TOGETHER], seed, names)
-            for start, names in _chunks(problem.targets, TOGETHER)
-        ]
-        return task.space.decode(np.concatenate(x0), columns).astype(np.float32)
+        x0, sds = [], []
+        for start, names in _chunks(problem.targets, TOGETHER):
+            own = columns[:, start : start + TOGETHER]
+            draws = self.generate(model, diffusion, task, own, seed, names)  # (R, B, S)
+            x0.append(draws.mean(0).cpu().numpy())
+            if with_sd:
+                sds.append(_sd(task.space.decode(draw, own) for draw in draws.cpu().numpy()))
+        mean = task.space.decode(np.concatenate(x0), columns).astype(np.float32)
+        return mean, np.concatenate(sds, axis=1).astype(np.float32) if with_sd else None
 
     @torch.no_grad()
     def generate(
         self, model: Denoiser, diffusion: Diffusion, task: Task, columns: Array, seed: int, names: tuple[str, ...]
-    ) -> Array:
-        """(B, S) the mean over draws of the named genes, given their SC columns (n_cells, B)."""
+    ) -> Tensor:
+        """(R, B, S) draws of the named genes, given their SC columns (n_cells, B)."""
         genes = task.genes
         sc = torch.from_numpy(task.features.encode(columns)).to(genes.x0)  # (B, K)
         given = model.given(sc, genes.scope, genes.shown())
@@ -141,8 +161,7 @@ class SpaDiT(Method):
         def noise() -> Tensor:
             return torch.stack([torch.randn(shape, generator=s) for s in streams], 1).to(genes.x0)  # (R, B, S)
 
-        x0 = self.sampler.sample(lambda x, t: model(x, t, given), diffusion, noise)  # (R, B, S)
-        return x0.mean(0).cpu().numpy()
+        return self.sampler.sample(lambda x, t: model(x, t, given), diffusion, noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +213,17 @@ def _mean_pcc(guess: Array, truth: Array) -> float:
     a, b = guess - guess.mean(0), truth - truth.mean(0)
     norms = np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0)
     return float(np.mean((a * b).sum(0) / np.where(norms > 0, norms, 1.0)))
+
+
+def _sd(draws: Iterator[Array]) -> Array:
+    """The sample sd, entry by entry, of at least two arrays that are seen one at a time (Welford's recurrence)."""
+    count, mean = 1, next(draws).astype(np.float64)
+    squares = np.zeros_like(mean)
+    for draw in draws:
+        count, step = count + 1, draw - mean
+        mean = mean + step / count
+        squares = squares + step * (draw - mean)
+    return np.sqrt(squares / (count - 1))
 
 
 def _chunks(names: tuple[str, ...], size: int) -> list[tuple[int, tuple[str, ...]]]:

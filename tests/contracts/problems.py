@@ -8,14 +8,11 @@ from functools import cache
 import numpy as np
 
 from harness.protocol import KFold, Protocol, pose, prepare
-from harness.views.methods import PLACES
-from models.component import discover
+from harness.views.methods import methods_by_name
 from models.method import Expression, Method, Problem
 from tests.conftest import tiny_pair
 
-METHODS: dict[str, type[Method]] = {
-    name: cls for package in PLACES.values() for name, cls in discover(package, Method).items()
-}
+METHODS: dict[str, type[Method]] = methods_by_name()
 
 
 @cache

@@ -58,6 +58,22 @@ def test_it_answers_with_every_spot_and_target_in_order_and_finite(method: type[
 
 
 @every_method
+def test_an_sd_is_finite_beside_the_very_same_prediction_and_says_what_varies(method: type[Method]) -> None:
+    mean, sd = small(method).impute_with_sd(tiny_problem(), Run.local(0))
+
+    assert np.array_equal(mean, first(method))
+    assert mean.dtype == first(method).dtype
+    if sd is None:
+        assert not method.spread
+        return
+    assert sd.shape == mean.shape
+    assert np.isfinite(sd).all()
+    assert sd.min() >= 0
+    assert sd.max() > 0
+    assert method.spread.endswith(".")
+
+
+@every_method
 def test_its_answer_is_on_the_log_normalised_scale(method: type[Method]) -> None:
     problem = tiny_problem()
     highest = max(problem.spots.lognorm.max(), problem.cells.lognorm.max())

@@ -1,0 +1,214 @@
+"""The leakage audit of a method: change what it must not see, and demand the same answer, bit for bit.
+
+*Perturbation*: the held-out values of a copy of the pair are replaced by noise, and in a second copy permuted over the
+spots. Each copy is loaded by the ordinary loader in a new process from which the original cannot be read.
+*Memory*: one process answers one fold and then another; the second answer must be that of a fresh process, because the
+first fold showed the method what the second one asks for.
+Panel and spots are fixed first, from the original: they are part of the task.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from harness.audit.barrier import unavailable
+from harness.audit.subject import Subject
+from harness.datasets import load, out_of_reach
+from harness.datasets.simulated import write_pair
+from harness.errors import BadInput
+from harness.pair import Assay, PairedSample
+from harness.protocol import HeldOutGenes, KFold, Prepared, Protocol, Split, Task, Truth, pose, prepare
+from models.component import canonical
+
+PERTURBATIONS = ("noise", "permuted")
+COPY = "audited"
+"""Name of the perturbed copies; no method is told the name of its dataset."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is audited on: the method must not leak under this protocol, split and task, on these folds.
+
+    fold: whose truth is changed; None is the second. seed: the same for every run. workers: processes at once.
+    """
+
+    protocol: Protocol = field(default_factory=Protocol)
+    split: Split = field(default_factory=KFold)
+    task: Task = field(default_factory=HeldOutGenes)
+    sampling_rate: float = 1.0
+    fold: int | None = None
+    seed: int = 0
+    workers: int = field(default_factory=lambda: min(2, os.cpu_count() or 1))
+
+    @property
+    def folds(self) -> tuple[int, int]:
+        """The fold that is answered before, and the fold that is compared; the only fold of a split serves as both."""
+        compared = min(1, self.split.folds - 1) if self.fold is None else self.fold
+        return ((compared + self.split.folds - 1) % self.split.folds, compared)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison with the undisturbed run. stage: the first that differs, "" where none does."""
+
+    name: str
+    verdict: str
+    stage: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class MethodAudit:
+    """verdict: "clean", "leak", or "not reproducible" for a method that differs from itself."""
+
+    method: str
+    dataset: str
+    verdict: str
+    checks: tuple[Check, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def audit_method(
+    subject: Subject,
+    dataset: str,
+    folders: Sequence[Path] = (),
+    setting: Setting | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> MethodAudit:
+    """Audit a method on a dataset; `BadInput` where that cannot be done (no barrier, or the method cannot run)."""
+    setting = setting or Setting()
+    if (reason := unavailable()) is not None:
+        raise BadInput(f"The audit cannot put the original data out of a method's reach here: {reason}.")
+    also = [Path(named) for named in os.environ.get("SPADIT_DATA", "").split(os.pathsep) if named]
+    hidden = out_of_reach(dataset, [*folders, *also])
+    driver = Path(subject.driver).resolve()
+    if subject.driver and any(driver.is_relative_to(place) for place in hidden):
+        raise BadInput(f"{subject.driver} lies in a folder of data that the audit hides; move it elsewhere.")
+    pair = load(dataset, folders)
+    data = prepare(pair, setting.protocol)
+    first, second = setting.folds
+    truth = pose(data, setting.split, second, setting.sampling_rate, setting.task)[1]
+    ask = Ask(subject, setting, data)
+    with tempfile.TemporaryDirectory(prefix="spadit-audit-") as scratch, ThreadPoolExecutor(setting.workers) as pool:
+        place = Path(scratch).resolve()
+        whole = pool.submit(ask.run, place / "undisturbed", dataset, folders, (), (second,))
+        warm = pool.submit(ask.run, place / "warm", dataset, folders, (), (first, second))
+        copies = {}
+        for kind in PERTURBATIONS:
+            write_pair(replace(perturbed(pair, truth, kind), name=COPY), place / f"{kind} data")
+            copies[kind] = pool.submit(ask.run, place / kind, COPY, [place / f"{kind} data"], hidden, (second,))
+        say("undisturbed run")
+        (reference,) = whole.result()
+        if reference["outcome"] != "ok":
+            raise BadInput(f"{subject.name} cannot be audited on {dataset}: {reference['reason']}")
+        checks = []
+        for kind, run in copies.items():
+            say(f"held-out truth: {kind}")
+            checks.append(_compared(f"held-out truth: {kind}", reference, run.result()[0]))
+        say("another fold before")
+        checks.append(_compared("another fold before, in the same process", reference, warm.result()[-1]))
+        verdict = "clean" if all(check.verdict == "clean" for check in checks) else "leak"
+        if verdict == "leak":
+            say("undisturbed run, once more")
+            (again,) = ask.run(place / "again", dataset, folders, (), (second,))
+            repeat = _compared("the same run once more", reference, again)
+            if repeat.verdict != "clean":
+                verdict, checks = "not reproducible", [replace(repeat, verdict="not reproducible"), *checks]
+    return MethodAudit(subject.name, dataset, verdict, tuple(checks))
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """What every process of one audit is asked alike."""
+
+    subject: Subject
+    setting: Setting
+    data: Prepared
+
+    def run(
+        self, place: Path, dataset: str, folders: Sequence[Path], hidden: Sequence[Path], folds: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """The answers of a new process that finds the dataset in these folders and cannot read the hidden ones."""
+        place.mkdir()
+        asked = {
+            "subject": self.subject.to_json(),
+            "dataset": dataset,
+            "folders": [str(Path(folder).resolve()) for folder in folders],
+            "hidden": [str(path) for path in hidden],
+            "panel": self.data.frame.panel,
+            "spots": self.data.frame.spots.tolist(),
+            "protocol": canonical(self.setting.protocol),
+            "split": canonical(self.setting.split),
+            "task": canonical(self.setting.task),
+            "folds": list(folds),
+            "seed": self.setting.seed,
+            "sampling_rate": self.setting.sampling_rate,
+        }
+        (place / "ask.json").write_text(json.dumps(asked))
+        surroundings = dict(os.environ, TMPDIR=str(place), PYTHONDONTWRITEBYTECODE="1", OMP_NUM_THREADS="1")
+        surroundings["SPADIT_DATA"] = os.pathsep.join(asked["folders"])
+        ran = subprocess.run(
+            [sys.executable, "-m", "harness.audit.child", str(place)],
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        if ran.returncode != 0:
+            last = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
+            return [{"stages": [["start of the process", last]], "outcome": "failed", "reason": last}] * len(folds)
+        answers: list[dict[str, Any]] = json.loads((place / "answer.json").read_text())
+        return answers
+
+
+def perturbed(pair: PairedSample, truth: Truth, kind: str) -> PairedSample:
+    """The pair with the hidden values of a fold replaced by "noise" or "permuted" over spots; nothing else changes.
+
+    Noise has another level, other zeros and no spatial pattern, but is of the same kind (whole numbers for counts).
+    The stream is fixed: neither content nor names are entropy.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(PERTURBATIONS.index(kind),)))
+    columns = pair.st.columns(truth.genes)
+    whole = pair.st.values.toarray()
+    values = whole[:, columns]
+    changed = _noise(values, pair.st.kind, rng) if kind == "noise" else rng.permuted(values, axis=0)
+    if truth.scored is not None:
+        at = np.zeros(values.shape, dtype=bool)
+        at[truth.spots] = truth.scored
+        changed = np.where(at, changed, values)
+    whole[:, columns] = changed
+    return replace(pair, st=Assay(pair.st.genes, sp.csr_matrix(whole), pair.st.kind))
+
+
+def _noise(values: NDArray[np.float32], kind: str, rng: np.random.Generator) -> NDArray[np.float32]:
+    level = rng.gamma(1.0, 2.0 * values.mean(axis=0) + 1.0, size=values.shape)
+    noise = rng.poisson(level) if kind == "counts" else level * (rng.random(values.shape) < 0.7)
+    return noise.astype(np.float32)
+
+
+def _compared(name: str, reference: dict[str, Any], other: dict[str, Any]) -> Check:
+    """Whether two runs of one fold are the same at every stage; else the first stage at which they differ."""
+    ours, theirs = reference["stages"], other["stages"]
+    if list(ours) == list(theirs):
+        return Check(name, "clean")
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False)))
+    mine, its = (stages[same][0] if same < len(stages) else "the end" for stages in (ours, theirs))
+    stage = its if mine == its or other["outcome"] == "failed" else f"{mine} (the other run: {its})"
+    return Check(name, "leak", stage, other["reason"])

@@ -1,0 +1,60 @@
+"""What is audited, in a form that a new process can make afresh: by name, by driver file, or by value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import BadInput
+from harness.experiment import Experiment, load_experiment
+from models.component import Json, canonical, nearest, rebuild
+from models.method import Method
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method to audit.
+
+    name: how the audit calls it. component: canonical JSON of a method of an installed package. driver, variant: or
+    the variant of a driver file, which every process of the audit loads anew, so that what the file keeps in globals
+    is made anew as well.
+    """
+
+    name: str
+    component: Json = None
+    driver: str = ""
+    variant: str = ""
+
+    def experiment(self) -> Experiment | None:
+        """The driver's experiment; None without one."""
+        return load_experiment(self.driver) if self.driver else None
+
+    def method(self) -> Method:
+        """The method, made afresh."""
+        experiment = self.experiment()
+        made: Any = rebuild(self.component) if experiment is None else experiment.variants[self.variant]
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """Inverse of `Subject(**json)`."""
+        return asdict(self)
+
+
+def subject(named: str, known: dict[str, type[Method]]) -> Subject:
+    """The subject that the command line names: `NAME` of a discovered method, or `driver.py:VARIANT`.
+
+    Raises `BadInput` with the nearest names for what there is not.
+    """
+    path, colon, variant = named.rpartition(":")
+    if colon and path.endswith(".py"):
+        found = load_experiment(path).variants
+        if variant not in found:
+            raise BadInput(f"{path} has no variant {variant!r}; {nearest(variant, list(found))}")
+        return Subject(named, driver=str(Path(path).resolve()), variant=variant)
+    if named not in known:
+        raise BadInput(
+            f"There is no method {named!r}; {nearest(named, list(known))} A variant of your own file is named "
+            "driver.py:VARIANT."
+        )
+    return Subject(named, component=canonical(known[named]()))

@@ -1,0 +1,49 @@
+"""What the verbs of the command line share: options that mean the same everywhere, and how they speak."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.errors import BadInput
+
+ExperimentArg = Annotated[str, typer.Argument(help="A name in experiments/, or the path of a file with EXPERIMENT.")]
+StoreOption = Annotated[Path, typer.Option("--store", help="Folder of records; made if need be.")]
+DataOption = Annotated[
+    list[Path] | None, typer.Option("--data", help="Folder of dataset pairs; repeatable. [default: $SPADIT_DATA]")
+]
+DatasetOption = Annotated[
+    list[str] | None, typer.Option("--dataset", help="Run on this dataset instead of the experiment's; repeatable.")
+]
+VariantOption = Annotated[list[str] | None, typer.Option("--variant", help="Only this variant; repeatable.")]
+FoldOption = Annotated[list[int] | None, typer.Option("--fold", help="Only this fold; repeatable.")]
+SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 to K-1 instead of the experiment's.")]
+RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Also try again what failed or was skipped.")]
+StaleOption = Annotated[bool, typer.Option("--stale", help="Also run again what other code computed.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+RowsOption = Annotated[
+    str | None, typer.Option("--rows", help="What the rows of the files are: spots | genes. [default: spots, checked]")
+]
+PredictionOption = Annotated[
+    list[str], typer.Option("--prediction", help="NAME=FILE (.csv .tsv .parquet .h5ad), spots x genes; repeatable.")
+]
+
+
+def existing(store: Path) -> Path:
+    """The folder of a store; `BadInput` where there is none."""
+    if not store.is_dir():
+        raise BadInput(f"There is no store {store}; `spadit run EXPERIMENT --store {store}` makes one.")
+    return store
+
+
+def print_json(value: Any) -> None:
+    """Results for a program, on stdout."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def say(text: str) -> None:
+    """Progress and remarks, on stderr."""
+    typer.echo(text, err=True)

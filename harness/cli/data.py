@@ -1,0 +1,82 @@
+"""`spadit data ...`: what there is, whether it can be used, getting it, giving a problem away, and simulated pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli._shared import DataOption, JsonOption, print_json
+from harness.errors import BadInput
+
+app = typer.Typer(
+    name="data", help="Datasets: what is there, whether it can be used, fetching, exporting and simulating.",
+    no_args_is_help=True,
+)  # fmt: skip
+
+
+@app.command("list")
+def data_list(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Every dataset there is: bundled ones, the paper's ten (present or not), and the pairs of your folders."""
+    from harness.results import data_folders
+    from harness.views.data import listing_facts, print_listing
+
+    facts = listing_facts(data_folders(data))
+    print_json(facts) if as_json else print_listing(facts)
+
+
+@app.command("check")
+def data_check(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, as `spadit data list` shows it.")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Validate one dataset and say what a newcomer wants to know of it."""
+    from harness.results import data_folders
+    from harness.views.data import check_facts, print_check
+
+    facts = check_facts(dataset, data_folders(data))
+    print_json(facts) if as_json else print_check(facts)
+
+
+@app.command("simulate")
+def data_simulate(
+    out: Annotated[Path, typer.Option("--out", help="The pair's folder, to be made; its name is the dataset's.")],
+    spots: Annotated[int, typer.Option(min=20)] = 1000,
+    cells: Annotated[int, typer.Option(min=50)] = 1000,
+    genes: Annotated[int, typer.Option(min=10)] = 200,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a simulated pair of any size, for trying things out and for tests of scale."""
+    from harness.datasets.simulated import simulate, write_pair
+
+    if out.exists():
+        raise BadInput(f"{out} exists already; name a folder that does not, or remove it first.")
+    pair = simulate(spots, cells, genes, seed, name=out.name)
+    write_pair(pair, out.parent)
+    facts = {"dataset": out.name, "folder": str(out), "spots": spots, "cells": cells, "genes": genes, "id": pair.id}
+    print_json(facts) if as_json else typer.echo(
+        f"{out}: {spots} spots, {cells} cells, {genes} genes (simulated). "
+        f"Use it with: spadit run quickstart --data {out.parent} --dataset {out.name}"
+    )
+
+
+@app.command("export")
+def data_export(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, as `spadit data list` shows it.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
+    fold: Annotated[int, typer.Option("--fold", min=0, help="Which fold of five.")] = 0,
+    sampling_rate: Annotated[float, typer.Option("--sampling-rate", help="Share of the visible counts to keep.")] = 1.0,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one fold's problem for a method that runs elsewhere: all it may see and no truth; `spadit score` scores it."""
+    from harness.datasets import load
+    from harness.export import export
+    from harness.results import data_folders
+
+    asked = export(load(dataset, data_folders(data)), out, fold, sampling_rate)
+    files = [str(out / name) for name in ("sc.h5ad", "st_visible.h5ad", "targets.txt", "task.json")]
+    print_json({"task_id": asked.id, "files": files}) if as_json else typer.echo("\n".join(files))

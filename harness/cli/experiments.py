@@ -1,0 +1,158 @@
+"""`spadit plan | run | status | report | methods`: an experiment from grid to report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli._shared import (
+    DataOption,
+    DatasetOption,
+    ExperimentArg,
+    FoldOption,
+    JsonOption,
+    RetryOption,
+    SeedsOption,
+    StaleOption,
+    StoreOption,
+    VariantOption,
+    existing,
+    print_json,
+    say,
+)
+
+app = typer.Typer()
+
+
+@app.command()
+def plan(
+    experiment: ExperimentArg,
+    store: StoreOption = Path("results"),
+    data: DataOption = None,
+    dataset: DatasetOption = None,
+    variant: VariantOption = None,
+    fold: FoldOption = None,
+    seeds: SeedsOption = None,
+    retry_failed: RetryOption = False,
+    stale: StaleOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Expand the grid without running it: how many trials, what is stored already, what is left out and why."""
+    from harness.views.plan import plan_facts, print_plan
+
+    planned = _plan(experiment, store, data, dataset, variant, fold, seeds)
+    facts = plan_facts(planned, retry_failed, stale)
+    print_json(facts) if as_json else print_plan(facts)
+
+
+@app.command()
+def run(
+    experiment: ExperimentArg,
+    store: StoreOption = Path("results"),
+    data: DataOption = None,
+    dataset: DatasetOption = None,
+    variant: VariantOption = None,
+    fold: FoldOption = None,
+    seeds: SeedsOption = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster: 'auto' or HOST:PORT. [default: local]")] = None,
+    cpus_per_trial: Annotated[float, typer.Option(help="Processors per trial.")] = 1.0,
+    gpus_per_trial: Annotated[float, typer.Option(help="GPUs per trial; may be a fraction.")] = 0.0,
+    max_concurrent: Annotated[int | None, typer.Option(min=1, help="At most so many at once.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which a trial is stopped.")] = None,
+    keep_predictions: Annotated[str, typer.Option(help="all | first-seed | none")] = "first-seed",
+    retry_failed: RetryOption = False,
+    stale: StaleOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run what is missing of an experiment through Ray Tune, and print its accuracy-score table."""
+    from harness.cluster.resources import Resources, kept
+    from harness.results import run_plan
+
+    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout)
+    keep = kept(keep_predictions)
+    planned = _plan(experiment, store, data, dataset, variant, fold, seeds)
+    for excluded in planned.excluded:
+        say(f"left out: {excluded['dataset']}: {excluded['reason']}")
+    command = shlex.join(["spadit", *sys.argv[1:]])
+    try:
+        results = run_plan(planned, resources, keep, retry_failed, stale, command=command)
+    except KeyboardInterrupt:
+        say(f"\nInterrupted; what had finished is in {store}. To go on: {command}")
+        raise typer.Exit(130) from None
+    if results.computed == 0:
+        settled = f", {len(planned.settled)} of them failed or skipped" if planned.settled else ""
+        say(f"Nothing to run: all {len(planned.trials)} trials of {results.name} are in {store}{settled}.")
+    failed = len(results.failed)
+    if as_json:
+        counts = {"computed": results.computed, "trials": len(planned.trials), "ok": len(results.records())}
+        print_json(counts | {"failed": failed, "skipped": len(results.skipped), "store": str(store)})
+    elif results.records():
+        from harness.views.console import console
+        from reports.report import print_table
+
+        print_table(results.store, results.name, console())
+    if failed:
+        say(f"{failed} of {len(planned.trials)} trials failed; see `spadit status --store {store}`.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(store: StoreOption = Path("results"), as_json: JsonOption = False) -> None:
+    """What a store holds: trials by state, and every failure with its reason and the command that reruns it."""
+    from harness.store import Store
+    from harness.views.status import print_status, status_facts
+
+    facts = status_facts(Store(existing(store)))
+    print_json(facts) if as_json else print_status(facts)
+
+
+@app.command()
+def report(
+    store: StoreOption = Path("results"),
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; replaced if it holds a report.")] = Path(
+        "report"
+    ),
+    experiment: Annotated[str | None, typer.Option(help="Only this experiment. [default: all]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write tables (.csv .md .tex), figures and one HTML page from a store."""
+    from harness.store import Store
+    from reports.report import write_report
+
+    written = write_report(Store(existing(store)), out, experiment)
+    if as_json:
+        print_json([str(path) for path in written])
+    else:
+        for path in written:
+            typer.echo(path)
+
+
+@app.command()
+def methods(as_json: JsonOption = False) -> None:
+    """All methods and their parts that were found, with their parameters and defaults."""
+    from harness.views.methods import method_facts, print_methods
+
+    facts = method_facts()
+    print_json(facts) if as_json else print_methods(facts)
+
+
+def _plan(
+    experiment: str,
+    store: Path,
+    data: list[Path] | None,
+    datasets: list[str] | None,
+    variants: list[str] | None,
+    folds: list[int] | None,
+    seeds: int | None,
+) -> Any:
+    from harness.experiment import load_experiment
+    from harness.results import make_plan
+    from harness.store import Store
+
+    asked = load_experiment(experiment).narrowed(datasets or (), variants or (), folds or (), seeds)
+    folders: Any = data or None
+    return make_plan(asked, Store(store), folders, strict=bool(datasets))

@@ -1,0 +1,71 @@
+"""`spadit score | explain`: predictions made elsewhere into the tables, and a table's cell back to its trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli._shared import (
+    DataOption,
+    JsonOption,
+    PredictionOption,
+    RowsOption,
+    StoreOption,
+    existing,
+    print_json,
+)
+from harness.errors import BadInput
+
+app = typer.Typer()
+
+
+@app.command()
+def score(
+    prediction: PredictionOption,
+    task: Annotated[Path | None, typer.Option("--task", help="The task.json of `spadit data export`.")] = None,
+    truth: Annotated[Path | None, typer.Option("--truth", help="Or a truth from a file, spots x genes.")] = None,
+    store: StoreOption = Path("results"),
+    data: DataOption = None,
+    rows: RowsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score predictions made elsewhere, audit their files, and put them into the store's tables.
+
+    With --task a file answers that fold like a trial and stands in every table that asked the same. With --truth it is
+    scored in a table of its own.
+    """
+    from harness.external import named_files, score_task, score_truth
+    from harness.store import Store
+    from harness.views.audit import print_scored
+
+    if (task is None) == (truth is None):
+        raise BadInput(
+            "Give either --task DIR/task.json or --truth FILE: what the predictions are to be scored against."
+        )
+    files = named_files(prediction)
+    if task is not None:
+        from harness.datasets import load
+        from harness.export import AskedElsewhere
+        from harness.results import data_folders
+
+        asked = AskedElsewhere.read(task)
+        found = score_task(asked, load(asked.dataset, data_folders(data)), files, Store(store), rows)
+    elif truth is not None:
+        found = score_truth(truth, files, Store(store), rows)
+    print_json([scored.to_json() for scored in found]) if as_json else print_scored(found)
+
+
+@app.command()
+def explain(
+    target: Annotated[str, typer.Argument(help="EXPERIMENT/VARIANT/DATASET or EXPERIMENT/VARIANT/DATASET/GENE.")],
+    store: StoreOption = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """From a table's cell back to trials, seeds, folds, genes, code, and the command that reruns exactly that."""
+    from harness.store import Store
+    from harness.views.explain import explain_facts, print_explain
+
+    facts = explain_facts(Store(existing(store)), target)
+    print_json(facts) if as_json else print_explain(facts)
