@@ -163,6 +163,7 @@ class Needs:
 class Method(Component):
     """A way of predicting unmeasured genes. Subclasses are frozen dataclasses; their fields are the hyper-parameters.
 
+    label: what tables call it; the name of the class where it is empty.
     needs: what it cannot do without. A method that declares no randomness runs once per fold and serves every seed.
     cheap: whether a trial takes so little that scheduling it alone would cost more than running it.
     control: whether it is a control, listed under a rule and outside the ranking.
@@ -171,6 +172,7 @@ class Method(Component):
     spread: what the sd of `impute_with_sd` is a spread of, as a sentence; empty for a method that has none.
     """
 
+    label: ClassVar[str] = ""
     needs: ClassVar[Needs] = Needs()
     cheap: ClassVar[bool] = False
     control: ClassVar[bool] = False

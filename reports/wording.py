@@ -26,10 +26,10 @@ AS_TEXT = (
     "The 95% interval resamples genes 2,000 times, the same for all variants; ± is the standard deviation over "
     f"seeds of the AS per seed, where a variant has several. Bold is the best variant; {TIED} marks those that cannot "
     "be told from it: the interval of the difference of their AS over the same resamples includes 0.",
-    "Controls and predictions in whose files the audit found the truth stand outside N; in brackets is the AS each "
-    "would have had if it alone had joined the N variants, out of N + 1. vs ridge compares the AS of a variant and of the low-rank ridge "
-    "control, the bar, over the same resamples: above, level, or below. JS < flat is the share of genes whose JS is "
-    "better than that of a flat prediction.",
+    "Controls, and predictions in whose files the audit found the truth, stand outside N; in brackets is the AS each "
+    "would have had if it alone had joined the N variants, out of N + 1. vs ridge compares the AS of a variant and of "
+    "the low-rank ridge control, the bar, over the same resamples: above, level, or below. JS < flat is the share of "
+    "genes whose JS is better than that of a flat prediction.",
     "Over datasets, AS/N is averaged with each dataset weighing the same and ± is the standard deviation between "
     "datasets: once over the datasets that all variants finished, once over all of them with a failed variant ranked "
     "last (rank 1) on every metric; what a variant skips is never held against it.",

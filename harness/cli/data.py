@@ -72,7 +72,7 @@ def data_export(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one fold's problem for a method that runs elsewhere: all it may see and no truth; `spadit score` scores it."""
+    """Write one fold's problem for a method that runs elsewhere, without the truth; `spadit score` takes the answer."""
     from harness.datasets import load
     from harness.export import export
     from harness.results import data_folders

@@ -71,12 +71,13 @@ def run(
     """Run what is missing of an experiment through Ray Tune, and print its accuracy-score table."""
     from harness.cluster.resources import Resources, kept
     from harness.results import run_plan
+    from harness.views.plan import left_out
 
     resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout)
     keep = kept(keep_predictions)
     planned = _plan(experiment, store, data, dataset, variant, fold, seeds)
-    for excluded in planned.excluded:
-        say(f"left out: {excluded['dataset']}: {excluded['reason']}")
+    for line in left_out(planned.excluded):
+        say(line)
     command = shlex.join(["spadit", *sys.argv[1:]])
     try:
         results = run_plan(planned, resources, keep, retry_failed, stale, command=command)

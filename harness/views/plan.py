@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -50,7 +50,7 @@ def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> d
         "rows": rows,
         "datasets": {name: {"spots": len(p.st), "cells": len(p.sc), "id": p.id} for name, p in plan.pairs.items()},
         "excluded": [dict(e) for e in plan.excluded],
-        "flags": list(plan.experiment.protocol.flags),
+        "flags": list(plan.experiment.protocol.flags + plan.experiment.task.flags),
     }
 
 
@@ -67,13 +67,21 @@ def print_plan(facts: dict[str, Any]) -> None:
         each = "?" if row["seconds_each"] is None else f"{row['seconds_each']:.1f}"
         table.add_row(escape(row["variant"]), escape(row["dataset"]), *counts, each, row["code"][:8])
     out.print(table)
-    for excluded in facts["excluded"]:
-        out.print(f"left out: {escape(excluded['dataset'])}: {escape(excluded['reason'])}", soft_wrap=True)
+    for line in left_out(facts["excluded"]):
+        out.print(line, markup=False, soft_wrap=True)
     for flag in facts["flags"]:
         out.print(f"note: {escape(flag)}")
     cost = facts["seconds_to_run"]
     known = "" if not cost else f", about {cost / 60:.0f} processor minutes by what is stored"
     out.print(f"{facts['trials']} trials, {facts['to_run']} to run{known}.")
+
+
+def left_out(excluded: Sequence[Mapping[str, str]]) -> list[str]:
+    """Lines that say which datasets do not take part and why; many of them in one, since the reason is the same."""
+    if len(excluded) <= 2:
+        return [f"left out: {each['dataset']}: {each['reason']}" for each in excluded]
+    names = ", ".join(each["dataset"] for each in excluded)
+    return [f"left out: {names}: they are in no data folder; `spadit data list` says where each comes from and goes."]
 
 
 def _measured(plan: Plan) -> dict[tuple[str, str], float]:

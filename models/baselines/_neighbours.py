@@ -59,6 +59,13 @@ def weighted_sums(indices: NDArray[np.intp], weights: Floats, values: Array) -> 
     return mixing @ values.astype(np.float64)
 
 
+def weighted_sds(indices: NDArray[np.intp], weights: Floats, values: Array) -> Floats:
+    """(n, h) sd of the rows of (m, h) `values` named by (n, count) `indices`, under weights whose rows sum to 1."""
+    shifted = values - values.mean(axis=0, dtype=np.float64)  # so that the difference of squares loses few digits
+    mean = weighted_sums(indices, weights, shifted)
+    return np.sqrt(np.maximum(weighted_sums(indices, weights, shifted**2) - mean**2, 0.0))
+
+
 def _unit(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0.0, lengths, 1.0)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..method import Array, Method, Problem, Run
-from ._neighbours import Floats, leading_directions, nearest, weighted_sums, zscored
+from ._neighbours import Floats, leading_directions, nearest, weighted_sds, weighted_sums, zscored
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class SpaGE(Method):
     """
 
     cheap: ClassVar[bool] = True
+    spread: ClassVar[str] = "Expression over the neighbouring single cells, with the weights of the prediction."
 
     components: int | None = None
     neighbours: int = 50
@@ -44,15 +45,26 @@ class SpaGE(Method):
 
     def impute(self, problem: Problem, run: Run) -> Array:
         """(n_spots, n_targets) float64."""
+        return self._impute(problem, with_sd=False)[0]
+
+    def impute_with_sd(self, problem: Problem, run: Run) -> tuple[Array, Array | None]:
+        """`impute`, and the weighted sd over the neighbours, (n_spots, n_targets) float64: how much they differ."""
+        return self._impute(problem, with_sd=True)
+
+    def _impute(self, problem: Problem, with_sd: bool) -> tuple[Array, Array | None]:
         cells = zscored(problem.cells.of(problem.visible))
         spots = zscored(problem.spots.of(problem.visible))
         expression = problem.cells.of(problem.targets)
         wanted = max(1, len(problem.visible) // 2) if self.components is None else self.components
         vectors = shared_vectors(cells, spots, wanted, self.threshold)
         if len(vectors) == 0:
-            return np.tile(expression.mean(axis=0, dtype=np.float64), (len(spots), 1))
+            # Every spot takes all cells: their mean, and how much they differ.
+            mean, sd = (of(expression, axis=0, dtype=np.float64) for of in (np.mean, np.std))
+            return np.tile(mean, (len(spots), 1)), np.tile(sd, (len(spots), 1)) if with_sd else None
         indices, distances = nearest(spots @ vectors.T, cells @ vectors.T, self.neighbours)
-        return weighted_sums(indices, neighbour_weights(distances), expression)
+        weights = neighbour_weights(distances)
+        sd = weighted_sds(indices, weights, expression) if with_sd else None
+        return weighted_sums(indices, weights, expression), sd
 
 
 def shared_vectors(cells: Floats, spots: Floats, components: int, threshold: float) -> Floats:

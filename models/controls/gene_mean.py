@@ -16,6 +16,7 @@ class GeneMean(Method):
 
     cheap: ClassVar[bool] = True
     control: ClassVar[bool] = True
+    label: ClassVar[str] = "gene mean"
 
     def impute(self, problem: Problem, run: Run) -> Array:
         """(n_spots, n_targets) float64 with constant columns."""

@@ -37,6 +37,7 @@ class LowRankRidge(Method):
 
     cheap: ClassVar[bool] = True
     control: ClassVar[bool] = True
+    label: ClassVar[str] = "low-rank ridge"
     chosen_on: ClassVar[Mapping[str, str]] = {"seqfishplus_cortex": "f83412734f102197", "pdac": "2a1f42901abfa47e"}
 
     rank: int = 16

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..baselines._neighbours import leading_directions, nearest, weighted_sums, zscored
+from ..baselines._neighbours import Floats, leading_directions, nearest, weighted_sds, weighted_sums, zscored
 from ..method import Array, Method, Problem, Run
 
 
@@ -24,16 +25,26 @@ class NearestCells(Method):
 
     cheap: ClassVar[bool] = True
     control: ClassVar[bool] = True
+    label: ClassVar[str] = "nearest cells"
+    spread: ClassVar[str] = "Expression over the single cells that a spot's prediction averages."
 
     components: int = 30
     neighbours: int = 50
 
     def impute(self, problem: Problem, run: Run) -> Array:
         """(n_spots, n_targets) float64."""
+        return weighted_sums(*self._neighbours(problem), problem.cells.of(problem.targets))
+
+    def impute_with_sd(self, problem: Problem, run: Run) -> tuple[Array, Array]:
+        """`impute`, and the sd over the neighbours, (n_spots, n_targets) float64: how much these cells differ."""
+        found, expression = self._neighbours(problem), problem.cells.of(problem.targets)
+        return weighted_sums(*found, expression), weighted_sds(*found, expression)
+
+    def _neighbours(self, problem: Problem) -> tuple[NDArray[np.intp], Floats]:
+        """(n_spots, count) cells that are averaged at each spot, and their weights."""
         cells = zscored(problem.cells.of(problem.visible))
         spots = zscored(problem.spots.of(problem.visible))
         directions = leading_directions(cells, self.components)
         neighbours = self.neighbours if len(directions) else len(cells)
         indices, _ = nearest(spots @ directions.T, cells @ directions.T, neighbours)
-        weights = np.full(indices.shape, 1.0 / indices.shape[1])
-        return weighted_sums(indices, weights, problem.cells.of(problem.targets))
+        return indices, np.full(indices.shape, 1.0 / indices.shape[1])

@@ -21,6 +21,7 @@ class SpotTotal(Method):
 
     cheap: ClassVar[bool] = True
     control: ClassVar[bool] = True
+    label: ClassVar[str] = "spot total"
 
     def impute(self, problem: Problem, run: Run) -> Array:
         """(n_spots, n_targets) float64 with equal columns; all 0 where nothing was counted anywhere."""
