@@ -1,4 +1,4 @@
-"""Everybody: every method that was found, under the name that tables give it. A new file of `models/` joins by itself."""
+"""Everybody: every method that was found, under the name that tables give it; a new file joins by itself."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ class Experiment:
 
     Labels are for people and never enter a trial's identity: experiments that need the same trial share it.
     chosen_on: label -> the datasets on whose scores that variant's settings were chosen; its rows there say "tuned on
-    these genes" in every table. Raises `BadInput` for what cannot be run, when it is made.
+    these genes" in every table. part_of: the variants of the whole that `narrowed` took these from.
+    Raises `BadInput` for what cannot be run, when it is made.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Experiment:
     folds: Sequence[int] | None = None
     title: str = ""
     chosen_on: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    part_of: Mapping[str, Method] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", self.name):
@@ -96,6 +98,7 @@ class Experiment:
         if datasets:
             changes["datasets"] = tuple(dict.fromkeys(datasets))
         if variants:
+            changes["part_of"] = self.part_of or self.variants
             changes["variants"] = {label: m for label, m in self.variants.items() if label in variants}
             changes["chosen_on"] = {label: names for label, names in self.chosen_on.items() if label in variants}
         if folds:
@@ -148,7 +151,9 @@ class Experiment:
             "protocol": canonical(self.protocol),
             "split": canonical(self.split),
         }
-        definition = short_hash({label: v["component"] for label, v in variants.items()} | common, 8)
+        # A part of a question has the definition of the whole, so that its answers join what was asked before.
+        whole = {label: canonical(method) for label, method in (self.part_of or self.variants).items()}
+        definition = short_hash(whole | common, 8)
         return Asked(
             name=self.name,
             definition=definition,

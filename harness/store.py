@@ -177,6 +177,13 @@ class Store:
             raise BadInput(f"{self.where} holds no experiment named {name!r}; {nearest(name, names)}")
         return [asked for asked in merged.values() if name in (None, asked.name)]
 
+    def answered(self, asked: Asked) -> Asked:
+        """The experiment as tables show it: with the answers from elsewhere that were given to the same question."""
+        for other in self.asked() if not asked.external else ():
+            if other.external:
+                asked = asked.joined(other)
+        return asked
+
     # -- datasets -----------------------------------------------------------------------------------------------------
 
     def described_genes(self, dataset_id: str) -> tuple[str, ...]:

@@ -86,16 +86,10 @@ def _latest(store: Store, name: str | None) -> list[tuple[Asked, tuple[str, ...]
         by_name.setdefault(asked.name, []).append(asked)
     if not by_name:
         raise BadInput(f"The store {store.where} holds no experiment; run one with `spadit run` first.")
-    elsewhere = [asked for asked in store.asked() if asked.external]
-    found, answered = [], set()
-    for _, each in sorted(by_name.items()):
-        latest = each[-1]
-        for other in elsewhere if not latest.external else ():
-            joined = latest.joined(other)
-            answered |= {other.name} if joined is not latest and joined.cells != latest.cells else set()
-            latest = joined
-        found.append((latest, tuple(older.definition for older in each[:-1])))
-    return [(asked, older) for asked, older in found if name is not None or asked.name not in answered]
+    latest = [(store.answered(each[-1]), each[:-1]) for _, each in sorted(by_name.items())]
+    joined = {cell["trial_id"] for asked, _ in latest if not asked.external for cell in asked.cells}
+    found = [(asked, tuple(older.definition for older in earlier)) for asked, earlier in latest]
+    return [each for each in found if name or not each[0].external or not joined >= set(each[0].trial_ids)]
 
 
 def _comparison(store: Store, name: str) -> Comparison:

@@ -73,10 +73,17 @@ class Check:
 
 @dataclass(frozen=True)
 class MethodAudit:
-    """verdict: "clean", "leak", or "not reproducible" for a method that differs from itself."""
+    """verdict: "clean", "leak", or "not reproducible" for a method that differs from itself.
+
+    fold: whose held-out values, `entries` of them in `genes` genes, were changed.
+    """
 
     method: str
     dataset: str
+    fold: int
+    genes: int
+    entries: int
+    seed: int
     verdict: str
     checks: tuple[Check, ...]
 
@@ -131,7 +138,8 @@ def audit_method(
             repeat = _compared("the same run once more", reference, again)
             if repeat.verdict != "clean":
                 verdict, checks = "not reproducible", [replace(repeat, verdict="not reproducible"), *checks]
-    return MethodAudit(subject.name, dataset, verdict, tuple(checks))
+    entries = truth.values.size if truth.scored is None else int(truth.scored.sum())
+    return MethodAudit(subject.name, dataset, second, len(truth.genes), entries, setting.seed, verdict, tuple(checks))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""`spadit score | explain`: predictions made elsewhere into the tables, and a table's cell back to its trials."""
+"""`spadit score | explain | predict`: answers from elsewhere, a cell back to its trials, unmeasured genes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from harness.cli._shared import (
     PredictionOption,
     RowsOption,
     StoreOption,
+    bar,
     existing,
     print_json,
 )
@@ -69,3 +70,37 @@ def explain(
 
     facts = explain_facts(Store(existing(store)), target)
     print_json(facts) if as_json else print_explain(facts)
+
+
+@app.command()
+def predict(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, as `spadit data list` shows it.")],
+    method: Annotated[str, typer.Option("--method", help="A name of `spadit methods`, or driver.py:VARIANT.")],
+    genes: Annotated[str, typer.Option("--genes", help="Names with commas between, or a file with one per line.")],
+    out: Annotated[Path, typer.Option("--out", help="The .h5ad file to write.")],
+    data: DataOption = None,
+    folds: Annotated[int, typer.Option("--folds", min=0, help="Of the cross-validation; 0 for no expected PCC.")] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, ...")] = "cpu",
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train on all measured genes, predict genes that only the single cells have, and say what PCC to expect."""
+    from harness.audit.subject import subject
+    from harness.datasets import load
+    from harness.predict import check_target, read_genes, write_prediction
+    from harness.predict import predict as predicted
+    from harness.results import data_folders
+    from harness.views.methods import methods_by_name
+    from harness.views.predict import predict_facts, print_predict
+
+    check_target(out, overwrite)
+    asked = read_genes(genes)
+    chosen = subject(method, methods_by_name()).method()
+    pair = load(dataset, data_folders(data))
+    with bar("predicting") as advance:
+        found = predicted(pair, chosen, asked, seed=seed, folds=folds, device=device, threads=threads, listen=advance)
+    write_prediction(found, out, overwrite)
+    facts = predict_facts(found, out)
+    print_json(facts) if as_json else print_predict(facts)

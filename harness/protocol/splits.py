@@ -63,8 +63,7 @@ class KFold(Split):
         shuffled = _shuffled(panel, self.seed)
         test = set(shuffled[index :: self.k])
         visible = [gene for gene in sorted(panel) if gene not in test]
-        validation = set(_by_hash(visible)[: round(self.validation * len(visible))])
-        return _fold(visible, validation, test)
+        return _fold(visible, validators(visible, self.validation), test)
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,15 @@ class Holdout(Split):
         return _fold([gene for gene in sorted(panel) if gene not in test], validation, test)
 
 
+def validators(visible: Sequence[str], share: float) -> set[str]:
+    """The share of the visible genes that validate, by a hash of the name.
+
+    A gene then validates in nearly every fold or in none: the validation score means the same from fold to fold.
+    """
+    ranked = sorted(visible, key=lambda name: (hashlib.sha256(name.encode()).hexdigest(), name))
+    return set(ranked[: round(share * len(visible))])
+
+
 def _fold(visible: list[str], validation: set[str], test: set[str]) -> Fold:
     training = tuple(gene for gene in visible if gene not in validation)
     return Fold(training, tuple(sorted(validation)), tuple(sorted(test)))
@@ -105,11 +113,6 @@ def _fold(visible: list[str], validation: set[str], test: set[str]) -> Fold:
 def _shuffled(panel: Sequence[str], seed: int) -> list[str]:
     names = sorted(panel)
     return [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-
-
-def _by_hash(names: Sequence[str]) -> list[str]:
-    # A gene validates in every fold or in none: the validation score then means the same from fold to fold.
-    return sorted(names, key=lambda name: (hashlib.sha256(name.encode()).hexdigest(), name))
 
 
 def _check_index(index: int, folds: int) -> None:

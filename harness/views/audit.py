@@ -63,7 +63,10 @@ def print_method_audit(found: MethodAudit) -> None:
         table.add_row(escape(check.name), answer, escape(stage))
     out = console()
     out.print(table)
-    out.print(f"{escape(found.method)} on {escape(found.dataset)}: {_verdict(found.verdict)}")
+    where = (
+        f"{found.method} on {found.dataset}, fold {found.fold} ({found.entries} hidden values of {found.genes} genes)"
+    )
+    out.print(f"{escape(where)}: {_verdict(found.verdict)}", soft_wrap=True)
 
 
 def print_file_audits(found: Mapping[str, FileAudit]) -> None:

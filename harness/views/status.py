@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from rich.markup import escape
 
 from harness.record import Asked, Record
 from harness.store import Store
+from harness.views._rerun import rerun
 from harness.views.console import console, listing
 
 
@@ -64,11 +64,6 @@ def _problems(asked: Asked, unfinished: dict[str, Record], done: set[str], store
 
 def _problem(record: Record, asked: Asked, store: Store) -> dict[str, Any]:
     cell = next(cell for cell in asked.cells if cell["trial_id"] == record.trial_id)
-    source = next((w[w.index("run") + 1] for w in map(shlex.split, asked.commands) if "run" in w[:-1]), asked.name)
-    rerun = [
-        "spadit", "run", source, "--store", store.where, "--dataset", cell["dataset"], "--variant", cell["label"],
-        "--fold", str(cell["fold"]), "--retry-failed",
-    ]  # fmt: skip
     return {
         "trial_id": record.trial_id,
         "status": record.status,
@@ -80,5 +75,5 @@ def _problem(record: Record, asked: Asked, store: Store) -> dict[str, Any]:
         "seed": cell["seed"],
         "attempts": record.attempts,
         "traceback": record.traceback,
-        "rerun": shlex.join(rerun),
+        "rerun": rerun(asked, cell, store.where, "--retry-failed"),
     }

@@ -132,3 +132,15 @@ def test_renaming_a_users_file_changes_no_identity(tmp_path: Path) -> None:
         ids.append(experiment(variants={"mine": load_driver(tmp_path / name).Mine()}).trials(IDS)[0].id)
 
     assert ids[0] == ids[1]
+
+
+def test_a_part_of_an_experiment_has_the_definition_of_the_whole() -> None:
+    whole = Experiment("mine", {"a": VisibleMean(), "b": Noise()}, ["x"], seeds=(0, 1))
+    facts = {"x": {"dataset_id": "0" * 16}}
+
+    part = whole.narrowed(variants=["b"], folds=[1], seeds=1)
+
+    assert part.asked(facts, "now").definition == whole.asked(facts, "now").definition
+    assert part.narrowed(variants=["b"]).asked(facts, "now").definition == whole.asked(facts, "now").definition
+    other = Experiment("mine", {"b": Noise()}, ["x"])
+    assert other.asked(facts, "now").definition != whole.asked(facts, "now").definition
