@@ -21,10 +21,10 @@ from harness.experiment import Experiment
 from harness.export import AskedElsewhere, spot_names
 from harness.pair import PairedSample
 from harness.protocol import Truth, pose, prepare
+from harness.reading.tables import Table, read_table
 from harness.record import Asked, Outcome, Record
 from harness.scoring import score_table
 from harness.store import Store
-from harness.tables import Table, read_table
 from harness.trial import Trial, versions
 from models.component import Json, canonical, short_hash
 from models.method import Array, Method, Problem, Run

@@ -17,9 +17,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .alignment import check_names, check_orientation, missing, no_shared
 from .errors import BadInput
-from .h5ad import DECLARED_KIND, Fields, read_fields
+from .reading.alignment import check_names, check_orientation, missing, no_shared
+from .reading.h5ad import DECLARED_KIND, Fields
+from .reading.half import read_half
+from .reading.uri import located, shown
 
 KINDS = ("counts", "intensities", "lognorm")
 CELL_TYPE = ("cell_type",)
@@ -124,20 +126,22 @@ def read_pair(
     st_kind: str | None = None,
     synthetic: str = "",
 ) -> PairedSample:
-    """Read a pair of AnnData files: `layers["counts"]` if present, else `X`.
+    """Read a pair of files, each an AnnData `.h5ad`, a 10x `.h5`, or a table of counts (.csv, .tsv, .txt, or .gz).
 
+    sc_path, st_path: local paths or URIs. The suffix says what a file is; any other is read as AnnData.
+    AnnData gives `layers["counts"]` if present, else `X`; SC `obs["cell_type"]`, ST `obsm["spatial"]`, and for figures
+    the first ST obs column of `SPOT_LABELS` that exists. What a file does not hold comes from `cell_types.csv` (cell,
+    cell_type) and `spatial.csv` (spot, x, y and perhaps z), or .tsv, in the pair's folder.
     Values are counts if all are integers, else intensities; `sc_kind` and `st_kind`, or the text
-    `uns["spadit_values"]` in the file ("counts", "intensities", "lognorm"), override that. Takes SC
-    `obs["cell_type"]`, ST `obsm["spatial"]`, and for figures the first ST obs column of `SPOT_LABELS` that exists.
+    `uns["spadit_values"]` in the file ("counts", "intensities", "lognorm"), override that.
     Raises `BadInput`, one sentence naming the file, for whatever cannot be used.
     """
-    sc_path, st_path = Path(sc_path), Path(st_path)
-    sc = read_fields(sc_path, CELL_TYPE, spatial=False)
-    st = read_fields(st_path, SPOT_LABELS, spatial=True)
+    sc_path, st_path = located(sc_path), located(st_path)
+    sc, st = read_half(sc_path, "sc", CELL_TYPE), read_half(st_path, "st", SPOT_LABELS)
     check_orientation(sc_path, sc, st_path, st)
     st_assay, sc_assay = _assay(st_path, st, st_kind), _assay(sc_path, sc, sc_kind)
     if not set(st.genes) & set(sc.genes):
-        raise BadInput(no_shared(f"{st_path} and {sc_path}", st.genes, sc.genes))
+        raise BadInput(no_shared(f"{shown(st_path)} and {shown(sc_path)}", st.genes, sc.genes))
     coordinates = _named(st_path, _checked_coordinates, st.coordinates, len(st.names))
     cell_types = _named(sc_path, _checked_types, sc.column, len(sc.names))
     return PairedSample(name, st_assay, sc_assay, coordinates, cell_types, st.column, synthetic or sc.synthetic)
@@ -150,20 +154,20 @@ def _named(path: Path, check: Any, *given: Any) -> Any:
     try:
         return check(*given)
     except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
+        raise BadInput(f"{shown(path)}: {error}") from None
 
 
 def _assay(path: Path, fields: Fields, kind: str | None) -> Assay:
     declared = kind or fields.kind
     if declared is not None and declared not in KINDS:
         raise BadInput(
-            f"{path}: values are declared {declared!r} (uns['{DECLARED_KIND}']); expected one of {', '.join(KINDS)}, "
-            "so correct or remove that."
+            f"{shown(path)}: values are declared {declared!r} (uns['{DECLARED_KIND}']); expected one of "
+            f"{', '.join(KINDS)}, so correct or remove that."
         )
     detected = "counts" if np.array_equal(fields.values.data, np.rint(fields.values.data)) else "intensities"
     assay: Assay = _named(path, Assay, fields.genes, fields.values, declared or detected)
     if assay.values.nnz == 0:
-        raise BadInput(f"{path}: every value is zero; expected measured counts, so check what was written.")
+        raise BadInput(f"{shown(path)}: every value is zero; expected measured counts, so check what was written.")
     return assay
 
 
@@ -188,7 +192,7 @@ def _check_values(values: sp.csr_matrix, genes: Sequence[str], kind: str) -> Non
     if (bad := data < 0).any():
         raise BadInput(
             f"the gene {gene(bad)} has negative values ({data.min():g}); expected raw counts or intensities, "
-            "so put unscaled ones in layers['counts']."
+            "so give unscaled ones (in AnnData, in layers['counts'])."
         )
     if kind == "counts" and (bad := data != np.rint(data)).any():
         raise BadInput(

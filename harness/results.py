@@ -20,6 +20,7 @@ from harness.errors import BadInput
 from harness.experiment import Experiment
 from harness.pair import PairedSample
 from harness.protocol import prepare
+from harness.reading.uri import located, remote, several, shown
 from harness.record import Record
 from harness.store import Store
 from harness.trial import Trial
@@ -200,17 +201,19 @@ def run_plan(
 
 
 def data_folders(data: Folders) -> list[Path]:
-    """Folders to look for pairs in: those given, else $SPADIT_DATA, else none; `BadInput` for an absent one."""
+    """Folders to look for pairs in, local ones or URIs: those given, else $SPADIT_DATA, else none.
+
+    Raises `BadInput` for a local one that is not there.
+    """
     if data is None:
-        named = [p for p in os.environ.get("SPADIT_DATA", "").split(os.pathsep) if p]
-        origin = "$SPADIT_DATA names"
+        named, origin = several(os.environ.get("SPADIT_DATA", "")), "$SPADIT_DATA names"
     else:
-        named = [str(data)] if isinstance(data, str | Path) else [str(d) for d in data]
-        origin = "--data names"
-    for folder in named:
-        if not Path(folder).is_dir():
-            raise BadInput(f"{origin} {folder}, which is not a folder; give a folder that holds dataset pairs.")
-    return [Path(folder) for folder in named]
+        named, origin = [str(data)] if isinstance(data, str | Path) else [str(d) for d in data], "--data names"
+    folders = [located(folder) for folder in named]
+    for folder in folders:
+        if not remote(folder) and not folder.is_dir():
+            raise BadInput(f"{origin} {shown(folder)}, which is not a folder; give a folder that holds dataset pairs.")
+    return folders
 
 
 def git_state() -> dict[str, Any]:

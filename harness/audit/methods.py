@@ -32,6 +32,7 @@ from harness.datasets.simulated import write_pair
 from harness.errors import BadInput
 from harness.pair import Assay, PairedSample
 from harness.protocol import HeldOutGenes, KFold, Prepared, Protocol, Split, Task, Truth, pose, prepare
+from harness.reading.uri import located, remote, several, shown
 from models.component import canonical
 
 PERTURBATIONS = ("noise", "permuted")
@@ -103,8 +104,13 @@ def audit_method(
     setting = setting or Setting()
     if (reason := unavailable()) is not None:
         raise BadInput(f"The audit cannot put the original data out of a method's reach here: {reason}.")
-    also = [Path(named) for named in os.environ.get("SPADIT_DATA", "").split(os.pathsep) if named]
+    also = [located(named) for named in several(os.environ.get("SPADIT_DATA", ""))]
     hidden = out_of_reach(dataset, [*folders, *also])
+    if beyond := [place for place in hidden if remote(place)]:
+        raise BadInput(
+            f"The audit cannot put {shown(beyond[0])} out of a method's reach; copy the pair to a local folder first, "
+            "and leave other data folders out."
+        )
     driver = Path(subject.driver).resolve()
     if subject.driver and any(driver.is_relative_to(place) for place in hidden):
         raise BadInput(f"{subject.driver} lies in a folder of data that the audit hides; move it elsewhere.")

@@ -16,7 +16,8 @@ from harness.errors import BadInput
 ExperimentArg = Annotated[str, typer.Argument(help="A name in experiments/, or the path of a file with EXPERIMENT.")]
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of records; made if need be.")]
 DataOption = Annotated[
-    list[Path] | None, typer.Option("--data", help="Folder of dataset pairs; repeatable. [default: $SPADIT_DATA]")
+    list[str] | None,
+    typer.Option("--data", help="Folder of dataset pairs, or its URI; repeatable. [default: $SPADIT_DATA]"),
 ]
 DatasetOption = Annotated[
     list[str] | None, typer.Option("--dataset", help="Run on this dataset instead of the experiment's; repeatable.")
@@ -61,3 +62,16 @@ def bar(what: str) -> Iterator[Callable[[float], None]]:
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(what, total=1.0)
         yield lambda share: progress.update(task, completed=share)
+
+
+@contextmanager
+def transfer(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar of a download; what it gives is called with the bytes that are there and those expected."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    quiet = not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli._shared import DataOption, JsonOption, print_json
+from harness.cli._shared import DataOption, JsonOption, print_json, transfer
 from harness.errors import BadInput
 
 app = typer.Typer(
@@ -80,3 +81,34 @@ def data_export(
     asked = export(load(dataset, data_folders(data)), out, fold, sampling_rate)
     files = [str(out / name) for name in ("sc.h5ad", "st_visible.h5ad", "targets.txt", "task.json")]
     print_json({"task_id": asked.id, "files": files}) if as_json else typer.echo("\n".join(files))
+
+
+@app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="The dataset's name; its folder is made in the data folder.")],
+    url: Annotated[list[str], typer.Option("--url", help="One archive (.zip .tar .tar.gz), or the files of the pair.")],
+    sha256: Annotated[list[str] | None, typer.Option("--sha256", help="Expected sum, one for each --url.")] = None,
+    data: DataOption = None,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds without a byte after which it gives up.")] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a pair into a data folder: resumed where it was cut, checked, and read once before it appears."""
+    from harness.datasets import Patience, fetch
+
+    folder = _to_write(data)
+    with transfer(name) as progress:
+        place = fetch(name, url, folder, sha256 or (), progress=progress, patience=Patience(silence=timeout))
+    print_json({"dataset": name, "folder": str(place)}) if as_json else typer.echo(
+        f"{place}: read without complaint. Next: spadit data check {name} --data {folder}"
+    )
+
+
+def _to_write(data: list[str] | None) -> Path:
+    """The one local data folder that a pair is put into; it need not exist yet."""
+    from harness.reading.uri import several
+
+    named = data or several(os.environ.get("SPADIT_DATA", ""))
+    if len(named) != 1:
+        given = "none is given" if not named else f"{len(named)} are given"
+        raise BadInput(f"A pair is fetched into one data folder, and {given}; name it with --data FOLDER.")
+    return Path(named[0])

@@ -144,7 +144,7 @@ def methods(as_json: JsonOption = False) -> None:
 def _plan(
     experiment: str,
     store: Path,
-    data: list[Path] | None,
+    data: list[str] | None,
     datasets: list[str] | None,
     variants: list[str] | None,
     folds: list[int] | None,

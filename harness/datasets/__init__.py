@@ -13,12 +13,27 @@ from pathlib import Path
 
 from harness.errors import BadInput
 from harness.pair import PairedSample
+from harness.reading.uri import shown
 from models.component import nearest
 
 from ._base import LAYOUT, Dataset, Entry, Facts
+from ._download import Patience
+from ._fetch import fetch
 from ._folders import FolderPair, scan
 
-__all__ = ["LAYOUT", "Dataset", "Entry", "Facts", "known", "listing", "load", "out_of_reach", "present"]
+__all__ = [
+    "LAYOUT",
+    "Dataset",
+    "Entry",
+    "Facts",
+    "Patience",
+    "fetch",
+    "known",
+    "listing",
+    "load",
+    "out_of_reach",
+    "present",
+]
 
 
 def known() -> dict[str, Dataset]:
@@ -68,7 +83,7 @@ def out_of_reach(name: str, folders: Sequence[Path] = ()) -> tuple[Path, ...]:
 def _find(name: str, folders: Sequence[Path]) -> Dataset:
     everything = _everything(folders)
     if name not in everything:
-        looked = f"in {', '.join(map(str, folders))}" if folders else "here (no data folder: --data or $SPADIT_DATA)"
+        looked = f"in {', '.join(map(shown, folders))}" if folders else "here (no data folder: --data or $SPADIT_DATA)"
         raise BadInput(f"There is no dataset {name!r} {looked}; {nearest(name, list(everything))}")
     return everything[name]
 

@@ -11,7 +11,10 @@ from typing import ClassVar
 from harness.errors import BadInput
 from harness.pair import PairedSample
 
-LAYOUT = "D/NAME/sc.h5ad and D/NAME/st.h5ad (or D/NAME/sc/NAME_sc.h5ad and D/NAME/st/NAME_st.h5ad)"
+LAYOUT = (
+    "D/NAME/sc.h5ad and D/NAME/st.h5ad (or .h5, .csv, .tsv, .txt, the last three also .gz; or "
+    "D/NAME/sc/NAME_sc.h5ad and D/NAME/st/NAME_st.h5ad)"
+)
 """How a data folder D is laid out, as error messages say it."""
 
 

@@ -1,4 +1,7 @@
-"""Pairs in a user's folders: `D/NAME/{sc,st}.h5ad`, or the layout of the paper's archive."""
+"""Pairs in a user's folders, local or anywhere fsspec reaches: `D/NAME/{sc,st}.h5ad`, or the paper's archive's layout.
+
+A half may be any of the forms that `read_pair` knows; its suffix says which.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from typing import ClassVar
 
 from harness.errors import BadInput
 from harness.pair import PairedSample, read_pair
+from harness.reading.half import FORMS
+from harness.reading.uri import is_file, listed, located, over_http, remote, shown
 
 from ._base import LAYOUT, Dataset
 
@@ -31,30 +36,30 @@ class Files:
         return self.sc is not None and self.st is not None
 
 
-def scan(folders: Sequence[Path]) -> dict[str, Files]:
+def scan(folders: Sequence[Path | str]) -> dict[str, Files]:
     """Every pair, whole or half, of the folders, by name; a folder that is itself a pair is found as well.
 
-    Raises `BadInput` for a folder that does not exist or holds no pair, for a name that is not safe, and for a name
-    that two folders use.
+    A folder is a local path or a URI that can be listed. Raises `BadInput` for a folder that does not exist or holds no
+    pair, for a name that is not safe, for a name that two folders use, and for two files that are the same half.
     """
     found: dict[str, Files] = {}
-    for folder in dict.fromkeys(Path(given).resolve() for given in folders):
+    for folder in dict.fromkeys(_resolved(given) for given in folders):
         for name, files in _pairs(folder).items():
             if name in found:
                 raise BadInput(
-                    f"The dataset {name} is in {found[name].folder} and in {files.folder}; expected each name once, "
-                    "so rename one of the two folders or leave one out."
+                    f"The dataset {name} is in {shown(found[name].folder)} and in {shown(files.folder)}; expected each "
+                    "name once, so rename one of the two folders or leave one out."
                 )
             found[name] = files
     return found
 
 
-def find(name: str, folders: Sequence[Path]) -> Files | None:
+def find(name: str, folders: Sequence[Path | str]) -> Files | None:
     """The pair of that name, whole or half, in the first folder that has it."""
-    for folder in (Path(given).resolve() for given in folders):
+    for folder in (_resolved(given) for given in folders):
         candidates = (folder, folder / name) if folder.name == name else (folder / name,)
         for candidate in candidates:
-            files = _files(candidate)
+            files = pair_files(candidate)
             if files is not None:
                 return files
     return None
@@ -69,14 +74,14 @@ class FolderPair(Dataset):
     def present(self, folders: Sequence[Path]) -> str | None:
         """The folder of the pair, or None where it is missing or half of it is."""
         files = find(self.name, folders)
-        return str(files.folder) if files is not None and files.whole else None
+        return shown(files.folder) if files is not None and files.whole else None
 
     def absence(self, folders: Sequence[Path]) -> str:
         """Which half is missing, or where the files are expected."""
         files = find(self.name, folders)
         if files is not None:
             half = "sc.h5ad" if files.sc is None else "st.h5ad"
-            return f"{files.folder} has no {half}; expected {LAYOUT}, so add that file"
+            return f"{shown(files.folder)} has no {half}; expected {LAYOUT}, so add that file"
         source = f"; its source: {self.facts.text('source')}" if self.facts.source else ""
         return f"expected {LAYOUT.replace('NAME', self.name)} in a data folder D, so put it there{source}"
 
@@ -88,31 +93,64 @@ class FolderPair(Dataset):
         return read_pair(self.name, files.sc, files.st)
 
 
+def pair_files(folder: Path, name: str = "") -> Files | None:
+    """The files of the pair that a folder is, in either layout; None where it has neither half.
+
+    name: what the paper's layout calls the pair; by default as the folder. Raises `BadInput` for two candidates.
+    """
+    halves: dict[str, Path | None] = {}
+    files, folders = _listed(folder)
+    for half in ("sc", "st"):
+        inner = f"{name or folder.name}_{half}"
+        nested = _listed(folders[half])[0] if half in folders else {}
+        candidates = [files[f"{half}{form}"] for form in FORMS if f"{half}{form}" in files]
+        candidates += [nested[f"{inner}{form}"] for form in FORMS if f"{inner}{form}" in nested]
+        if len(candidates) > 1:
+            raise BadInput(
+                f"{shown(candidates[0])} and {shown(candidates[1])} are both there; expected one {half} file, so "
+                "remove or rename the other."
+            )
+        halves[half] = candidates[0] if candidates else None
+    return None if halves["sc"] is None and halves["st"] is None else Files(folder, halves["sc"], halves["st"])
+
+
+def _listed(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    try:
+        return listed(folder)
+    except FileNotFoundError:
+        return {}, {}
+
+
 def _pairs(folder: Path) -> dict[str, Files]:
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise BadInput(f"The data folder {folder} {what}; expected a folder with {LAYOUT}.")
-    itself = _files(folder)
+    try:
+        _, folders = listed(folder)
+    except FileNotFoundError:
+        what = "is a file" if is_file(folder) else "does not exist"
+        raise BadInput(f"The data folder {shown(folder)} {what}; expected a folder with {LAYOUT}.") from None
+    itself = pair_files(folder)
     if itself is not None:
         found = {folder.name: itself}
     else:
-        children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-        found = {child.name: files for child in children if (files := _files(child)) is not None}
+        children = sorted(name for name in folders if not name.startswith("."))
+        found = {name: files for name in children if (files := pair_files(folders[name])) is not None}
     if not found:
-        raise BadInput(f"The data folder {folder} has no pair; expected {LAYOUT}, so check the folder and the names.")
+        raise BadInput(
+            f"The data folder {shown(folder)} has no pair; expected {LAYOUT}, so check the folder and the names."
+        )
     for name, files in found.items():
         if not SAFE.fullmatch(name):
             raise BadInput(
-                f"{files.folder} cannot name a dataset; expected letters, digits, '.', '_' and '-' only "
+                f"{shown(files.folder)} cannot name a dataset; expected letters, digits, '.', '_' and '-' only "
                 "(80 at most), so rename the folder."
             )
     return found
 
 
-def _files(folder: Path) -> Files | None:
-    """The files of the pair that a folder is, in either layout; None where it has neither half."""
-    halves: dict[str, Path | None] = {}
-    for half in ("sc", "st"):
-        candidates = (folder / f"{half}.h5ad", folder / half / f"{folder.name}_{half}.h5ad")
-        halves[half] = next((path for path in candidates if path.is_file()), None)
-    return None if halves["sc"] is None and halves["st"] is None else Files(folder, halves["sc"], halves["st"])
+def _resolved(given: Path | str) -> Path:
+    folder = located(given)
+    if over_http(folder):
+        raise BadInput(
+            f"The data folder {shown(folder)} is a web address, which cannot be listed; expected a folder or a bucket, "
+            "so download the pair first (spadit data fetch)."
+        )
+    return folder if remote(folder) else folder.resolve()

@@ -39,6 +39,7 @@ def check(pair: PairedSample) -> dict[str, Any]:
         "empty_spots": int((np.diff(st.indptr) == 0).sum()),
         "coordinates": None if pair.coordinates is None else f"{pair.coordinates.shape[1]}-D",
         "cell_types": types,
+        "spot_labels": None if pair.spot_labels is None else len(set(pair.spot_labels.tolist())),
         **_spatial(pair, st),
     }
 

@@ -18,8 +18,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from harness.errors import BadInput
-from harness.h5ad import read_fields
 from harness.pair import Assay, PairedSample
+from harness.reading.h5ad import read_fields
 
 from ._base import Dataset, Facts
 

@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from harness.errors import BadInput
-from harness.h5ad import DECLARED_KIND, DECLARED_SYNTHETIC
 from harness.pair import Assay, PairedSample
+from harness.reading.h5ad import DECLARED_KIND, DECLARED_SYNTHETIC
 
 from ._folders import SAFE
 

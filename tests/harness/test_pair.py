@@ -55,7 +55,7 @@ def test_counts_in_a_layer_are_preferred_to_x(tmp_path: Path) -> None:
 
 
 def test_a_backed_file_of_dense_values_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.h5ad.BLOCK", 30)
+    monkeypatch.setattr("harness.reading.hdf5.BLOCK", 30)
     assert read(tmp_path).id == pair().id
 
 

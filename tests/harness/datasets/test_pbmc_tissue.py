@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from harness.datasets import load, pbmc_tissue, present
 from harness.datasets.check import check
 from harness.errors import BadInput
-from harness.h5ad import read_fields
 from harness.pair import PairedSample
+from harness.reading.h5ad import read_fields
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import BadInput
+from harness.errors import BadInput
+
 from .h5ad import Fields
+from .uri import shown
 
 _MISSING = frozenset({"", "nan", "NaN", "None", "<NA>"})
 
@@ -23,7 +25,7 @@ def check_names(genes: Sequence[str]) -> None:
     seen: set[str] = set()
     for gene in genes:
         if not isinstance(gene, str) or missing(gene):
-            raise BadInput(f"a gene is named {gene!r}; expected text, so give it a name in var_names.")
+            raise BadInput(f"a gene is named {gene!r}; expected text, so give it a name.")
         if gene in seen:
             raise BadInput(
                 f"the gene {gene!r} is there {genes.count(gene)} times; expected unique gene names, "
@@ -39,24 +41,31 @@ def check_orientation(sc_path: Path, sc: Fields, st_path: Path, st: Fields) -> N
     turned = {sc_path: len(st_genes & set(sc.names)), st_path: len(sc_genes & set(st.names))}
     path, matches = max(turned.items(), key=lambda item: item[1])
     if matches > 2 * right:
+        axes = (sc if path == sc_path else st).axes
         raise BadInput(
-            f"{path} is transposed: {matches} of its obs_names but {right} of its var_names are genes of the other "
-            "file; expected cells or spots in rows and genes in columns, so write its transpose (AnnData.T)."
+            f"{shown(path)} is transposed: {matches} of its {axes.rows} but {right} of its {axes.genes} are genes of "
+            f"the other file; expected {axes.expected}, so {axes.turn}."
         )
     rows = set(st.names) & set(sc.names)
     # Default names ("0", "1", ...) agree by themselves, and a difference in spelling is the likelier reason.
     alike = len(rows) >= 0.5 * min(len(st.names), len(sc.names)) and not all(name.isdigit() for name in rows)
     if right == 0 and rows and alike and _spelling(st.genes, sc.genes) is None:
+        names, genes, expected, turn = (_both(st, sc, part) for part in ("rows", "genes", "expected", "turn"))
         raise BadInput(
-            f"{st_path} and {sc_path} are both transposed: they share {len(rows)} obs_names and no var_names; "
-            "expected genes in columns, so write the transpose (AnnData.T) of both."
+            f"{shown(st_path)} and {shown(sc_path)} are both transposed: they share {len(rows)} {names} and no "
+            f"{genes}; expected {expected}, so for each of the two {turn}."
         )
+
+
+def _both(st: Fields, sc: Fields, part: str) -> str:
+    """A word of the ST file's format, and of the SC file's where it has another."""
+    return " or ".join(dict.fromkeys((getattr(st.axes, part), getattr(sc.axes, part))))
 
 
 def no_shared(what: str, st: Sequence[str], sc: Sequence[str]) -> str:
     """The sentence for two gene lists that share no name: what differs, and what to do."""
     hint = _spelling(st, sc) or f"the ST has {st[0]!r} and the SC {sc[0]!r}, so use one naming in both"
-    return f"{what}: SC and ST share no gene; expected the same gene names in var_names of both, but {hint}."
+    return f"{what}: SC and ST share no gene; expected the same gene names in both, but {hint}."
 
 
 def _spelling(st: Sequence[str], sc: Sequence[str]) -> str | None:
