@@ -166,6 +166,11 @@ class Asked:
             values[name] = tuple(values[name])
         return cls(**values)
 
+    def selection(self, label: str, dataset: str, recorded: str) -> str:
+        """How a variant's settings were chosen, seen from a dataset: as recorded, or as the experiment knows better."""
+        chosen = dataset in self.variants[label].get("chosen_on", ())
+        return "tuned on these genes" if chosen else recorded
+
     def joined(self, elsewhere: Asked) -> Asked:
         """With the answers from elsewhere that were given to the same task, protocol and split on the same data."""
         if any(getattr(self, name) != getattr(elsewhere, name) for name in ("task", "protocol", "split")):

@@ -180,9 +180,7 @@ def _block(
     for label in (label for label in asked.variants if label in cells):
         trials = _whole(cells[label], asked.folds, seeds)
         row = _row(label, asked.variants[label], trials, found)
-        if dataset in asked.variants[label].get("chosen_on", ()):
-            row = replace(row, selection="tuned on these genes")
-        rows.append(row)
+        rows.append(replace(row, selection=asked.selection(label, dataset, row.selection)))
         if row.status == "complete":
             needed[label] = trials
     rows.sort(key=lambda row: ("variant", "control", "external").index(row.group))

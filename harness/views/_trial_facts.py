@@ -44,6 +44,7 @@ def trial_facts(
     return {
         **facts,
         **{name: value for name, value in json.loads(record.to_json()).items() if name not in ELSEWHERE},
+        "selection": found.asked.selection(found.label, found.dataset, record.selection),
         "code_is_todays": None if code is None else record.code == code,
         "seconds": round(sum(value or 0.0 for value in record.timings.values()), 4) if record.timings else None,
         "files": [_file(store, name, described) for name, described in record.files.items()],

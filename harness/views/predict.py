@@ -64,8 +64,9 @@ def print_predict(facts: Mapping[str, Any]) -> None:
         return
     say(made["expected_pcc"])
     say(
-        f"In {made['folds']}-fold cross-validation over {made['cv_genes']} measured genes, in and beyond the panel, the "
-        f"mean PCC is {made['cv_mean_pcc']:.3f}; expected and achieved PCC correlate by {made['cv_correlation']:.2f}, and "
+        f"In {made['folds']}-fold cross-validation over {made['cv_genes']} measured genes, in and beyond the panel, "
+        f"the mean PCC is {made['cv_mean_pcc']:.3f}; expected and achieved PCC correlate by "
+        f"{made['cv_correlation']:.2f}, and "
         f"{made['cv_covered']:.0%} of the intervals hold."
     )
     if made["selection"] != "untuned":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -15,6 +16,7 @@ import pytest
 from harness.cli import main
 from harness.datasets.simulated import simulate, write_pair
 from harness.experiment import load_experiment
+from harness.pair import Assay
 
 Spadit = Callable[..., tuple[int, str, str]]
 
@@ -141,12 +143,31 @@ def test_bad_data_are_one_sentence_and_nothing_is_written(spadit: Spadit, own: P
         (["status", "--store", "nowhere"], "There is no store nowhere"),
         (["report", "--store", "nowhere"], "There is no store nowhere"),
         (["data", "check", "smalll"], "did you mean small"),
+        (["data", "export", "smalll", "--out", "E"], "did you mean small"),
+        (["data", "export", "small", "--out", "E", "--fold", "9"], "no fold 9"),
+        (["data", "export", "small", "--out", "E", "--sampling-rate", "2"], "rates lie in (0, 1]"),
+        (["data", "fetch", "small", "--url", "ftp://somewhere/a.zip"], "ftp"),
+        (["data", "fetch", "../up", "--url", "http://127.0.0.1:9/a.zip"], "../up"),
+        (["audit", "method", "spagee"], "did you mean spage"),
+        (["audit", "method", "mine.py:x"], "There is no file mine.py"),
+        (["audit", "method", "spage", "--dataset", "smalll"], "did you mean small"),
+        (["audit", "method", "spage", "--dataset", "small", "--fold", "7"], "no fold 7"),
+        (["audit", "predictions", "--truth", "t.csv", "--prediction", "a.csv"], "is not NAME=FILE"),
+        (["audit", "predictions", "--truth", "t.csv", "--prediction", "a=a.csv"], "t.csv"),
+        (["score", "--prediction", "a=a.csv"], "Give either --task"),
+        (["score", "--prediction", "a=a.csv", "--task", "task.json"], "task.json cannot be read"),
+        (["score", "--prediction", "a=a.csv", "--truth", "t.csv"], "t.csv"),
+        (["explain", "a/b/c", "--store", "nowhere"], "There is no store nowhere"),
+        (["predict", "small", "--method", "spagee", "--genes", "A", "--out", "P.h5ad"], "did you mean spage"),
+        (["predict", "small", "--method", "spage", "--genes", "Gene01", "--out", "P.h5ad"], "ST measured Gene01"),
+        (["predict", "small", "--method", "spage", "--genes", "Nope", "--out", "P.h5ad"], "SC has no Nope"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_what_would_do(
     spadit: Spadit, pairs: Path, tmp_path: Path, words: list[str], expected: str
 ) -> None:
-    data = [] if "--data" in words or words[0] in ("status", "report") else ["--data", str(pairs)]
+    no_data = words[0] in ("status", "report", "explain") or words[:2] == ["audit", "predictions"]
+    data = [] if "--data" in words or no_data else ["--data", str(pairs)]
 
     code, out, err = spadit(*words, *data)
 
@@ -312,3 +333,91 @@ def test_a_simulated_pair_is_a_pair(spadit: Spadit, tmp_path: Path) -> None:
     assert json.loads(out)["dataset"] == "sim"
     assert refused == 2
     assert "exists already" in err
+
+
+def test_a_problem_given_away_comes_back_into_the_table(spadit: Spadit, tmp_path: Path) -> None:
+    write_pair(simulate(250, 120, 40, seed=2, depth=3000.0, name="deep"), tmp_path / "D")
+    data = ["--data", str(tmp_path / "D")]
+    code, out, _ = spadit("data", "export", "deep", "--out", "E", "--json", *data)
+    assert code == 0
+    assert {Path(file).name for file in json.loads(out)["files"]} == {path.name for path in (tmp_path / "E").iterdir()}
+    spots = ad.read_h5ad(tmp_path / "E/st_visible.h5ad")
+    targets = (tmp_path / "E/targets.txt").read_text().split()
+    answer = ad.AnnData(np.repeat(np.asarray(spots.X).mean(axis=1, keepdims=True), len(targets), axis=1))
+    answer.obs_names, answer.var_names = spots.obs_names, targets
+    answer.write_h5ad(tmp_path / "mean.h5ad")
+
+    scored, out, _ = spadit("score", "--task", "E/task.json", "--prediction", "mean=mean.h5ad", "--json", *data)
+
+    assert scored == 0
+    (facts,) = json.loads(out)
+    assert facts["verdict"] == "clean"
+    asked = json.loads(next((tmp_path / "results/experiments").iterdir()).read_text())
+    shown, out, _ = spadit("explain", f"{asked['name']}/mean/deep", "--json")
+    assert shown == 0
+    assert json.loads(out)["rates"][0]["trials"][0]["external"] is True
+    assert "mean" in spadit("score", "--task", "E/task.json", "--prediction", "mean=mean.h5ad", *data)[1]
+
+
+def test_an_audit_of_files_says_which_holds_the_truth_and_exits_with_one(spadit: Spadit, tmp_path: Path) -> None:
+    pair = simulate(400, 100, 20, seed=3, depth=400.0)
+    truth = pair.st.values.toarray()
+    rng = np.random.default_rng(0)
+    files = {
+        "truth": truth,
+        "copy": np.where(rng.random(truth.shape) < 0.5, truth, 0.0),
+        "noise": rng.random(truth.shape),
+    }
+    for name, values in files.items():
+        lines = [
+            ",".join(["spot", *pair.st.genes]),
+            *(f"s{i}," + ",".join(map(str, row)) for i, row in enumerate(values)),
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    words = ["audit", "predictions", "--truth", "truth.csv", "--prediction", "noise=noise.csv"]
+
+    honest, out, _ = spadit(*words, "--json")
+    leaky, _, _ = spadit(*words, "--prediction", "copy=copy.csv", "--json")
+    plain, shown, _ = spadit(*words, "--prediction", "copy=copy.csv")
+
+    assert (honest, leaky, plain) == (0, 1, 1)
+    (facts,) = json.loads(out)
+    assert (facts["name"], facts["verdict"]) == ("noise", "clean")
+    assert {test["name"] for test in facts["tests"]} >= {"zero-pattern", "exact-copies"}
+    assert "copy: leak" in shown
+
+
+def test_unmeasured_genes_are_predicted_into_a_file(spadit: Spadit, tmp_path: Path) -> None:
+    pair = simulate(60, 80, 40, seed=4, name="part")
+    kept = list(pair.st.genes[:-3])
+    st = Assay(tuple(kept), pair.st.values[:, pair.st.columns(kept)], "counts")
+    write_pair(dataclasses.replace(pair, st=st), tmp_path / "D")
+    words = ["predict", "part", "--method", "nearest_cells", "--genes", ",".join(pair.st.genes[-3:])]
+
+    code, out, _ = spadit(*words, "--out", "P.h5ad", "--data", tmp_path / "D", "--json")
+    again, _, err = spadit(*words, "--out", "P.h5ad", "--data", tmp_path / "D")
+
+    assert code == 0
+    assert len(json.loads(out)["genes"]) == 3
+    data = ad.read_h5ad(tmp_path / "P.h5ad")
+    assert list(data.var_names) == list(pair.st.genes[-3:])
+    assert data.layers["sd"].shape == data.shape
+    assert np.isfinite(data.var["expected_pcc"]).all()
+    assert again == 2
+    assert "exists already" in err
+
+
+def test_a_leak_is_exit_code_one_with_the_stage_that_differs(spadit: Spadit, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        DRIVER.replace(
+            "split=KFold(2)", 'split=KFold(2), protocol=Protocol(preprocessing=Preprocessing("all-genes"))'
+        ).replace("import Experiment, KFold", "import Experiment, KFold, Preprocessing, Protocol")
+    )
+
+    code, out, _ = spadit("audit", "method", "mine.py:own", "--data", pairs, "--json")
+
+    assert code == 1
+    facts = json.loads(out)
+    assert facts["verdict"] == "leak"
+    assert facts["dataset"] == "small"
+    assert facts["checks"][0]["stage"] == "size factors of the spots"
