@@ -21,7 +21,7 @@ def evidence(target: Measured, claims: Claims, whole: Array) -> Evidence:
     whole: (n, g) whether a predicted value is a whole number: predictors of counts write those, and copies on another
     scale among them do not (or the reverse), so the two are weighted apart.
     """
-    spots = len(target.x)
+    spots, genes = target.x.shape
     spot = np.arange(spots) if claims.spot is None else claims.spot
     x, judged, whole = (part if claims.spot is None else part[spot] for part in (target.x, target.judged, whole))
     could = judged & (x != 0)
@@ -43,7 +43,10 @@ def evidence(target: Measured, claims: Claims, whole: Array) -> Evidence:
         row, gene = np.nonzero(usable & ((width == 1.0) | (width <= WIDEST * low)))
     at = np.nonzero(could)
     mass = nonzero_mass(x[at], whole[at], fold[at[0]])
-    return excess(target, low[row, gene], high[row, gene], whole[row, gene], (spot[row], gene), mass, twice=claims.few)
+    at = row, gene
+    return excess(
+        x[at], low[at], high[at], whole[at], (spot[row], gene), (spots, genes), mass, target.broken, twice=claims.few
+    )
 
 
 def hits(away: Array) -> Array:

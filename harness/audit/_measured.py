@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ._evidence import Array
 from ._lattices import FEWEST_ROWS, STORED, Lattices, others_divisor, recovered, tolerance
+from ._mixtures import widening
 from ._scales import raised
 
 ALIKE = 0.7
@@ -29,6 +31,11 @@ class Measured:
     judged: Array
     unit: Array
     kind: str
+
+    @functools.cached_property
+    def broken(self) -> Array:
+        """How far these counts themselves break the bound of Poisson mixtures (see `widening`)."""
+        return widening(self.x, self.judged)
 
     def only(self, genes: Array) -> Measured:
         """The same, but none of the genes for which `genes` (g,) is False is judged."""

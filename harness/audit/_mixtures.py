@@ -20,7 +20,6 @@ from scipy.special import gammaln
 from scipy.stats import binom, norm
 
 from ._evidence import FOLDS, Array, Evidence, Scores, folds_of, weighed
-from ._measured import Measured
 
 LARGEST_TABLED = 30
 """Up to this count t is estimated; above it t = k loses less than 2 % of the bound."""
@@ -55,9 +54,9 @@ def claim_scores(x: Array, low: Array, high: Array, centre: Array, wide: Array) 
     """(m,) scores of claims "the truth lies in low..high" (integers), of expectation <= 0 for a Poisson mixture.
 
     x: (m,) true counts. centre: (m,) the t of the bound, anything that does not look at x. wide: (m,) factors >= 1
-    that widen the bound, see `widening`. With d = high - low + 1, every k of the claim is held against k - d and
-    k + d: the score is 1 where the claim is true, -a where x = k - d, -b where x = k + d, else 0, with
-    a = t^d (k - d)! / (2 k!) and b = t^-d (k + d)! / (2 k!), both times `wide`.
+    that widen the bound, see `widening`.
+    With d = high - low + 1, every k of the claim is held against k - d and k + d: the score is 1 where the claim is
+    true, -a where x = k - d, -b where x = k + d, else 0, with a = t^d (k - d)! / (2 k!), b = t^-d (k + d)! / (2 k!).
 
     The second answer is (m,) what each entry adds to the variance. Where the bound is tight, hits p and neighbours
     obey a P(k - d) = b P(k + d) = p / 2, so that either neighbour tells of both: a large b with P(k + d) too rare to
@@ -97,27 +96,21 @@ def best_centres(x: Array, k: Array, gene: Array, fold: Array, genes: int) -> Ar
     return centre
 
 
-def widening(x: Array, judged: Array, claimed: tuple[Array, Array, Array], genes: int) -> Array:
+def widening(x: Array, judged: Array) -> Array:
     """(LARGEST_TABLED + 1,) how far the truth itself breaks the bound at each count, 1 where it does not.
 
-    x, judged: (n, g). claimed: spots, genes and counts k <= LARGEST_TABLED of the claims of one value.
-    Some measurements are no counts of molecules: in one public seqFISH+ table most genes have far more twos than ones
-    and threes. What holds for its entries at large is no evidence of copies, so the bound is widened by the ratio
-    that entries which the prediction does not claim to be k reach at k, in the gene that is worst, times `MARGIN`.
+    x, judged: (n, g). Some measurements are no counts of molecules: in one public seqFISH+ table most genes have more
+    twos than ones and threes. What holds for a gene at large is no evidence of copies, so the bound at k is widened by
+    the ratio that the worst gene reaches there, times `MARGIN` for what mixing over the gene's entries hides.
     """
     top = LARGEST_TABLED + 2
     spot, gene = np.nonzero(judged & (x < top))
-    table = np.bincount(gene * top + x[spot, gene].astype(np.intp), minlength=genes * top).reshape(genes, top)
-    at = table[:, None, :] * np.ones((1, LARGEST_TABLED + 1, 1))  # (genes, claimed k, count)
-    row, column, k = claimed
-    seen = x[row, column].astype(np.intp)
-    near = seen < top
-    np.subtract.at(at, (column[near], k[near], seen[near]), 1)
+    table = np.bincount(gene * top + x[spot, gene].astype(np.intp), minlength=x.shape[1] * top).reshape(-1, top)
     counts = np.arange(1, LARGEST_TABLED + 1)
-    below, here, above = (at[:, counts, counts + step] for step in (-1, 0, 1))
+    below, here, above = (table[:, counts + step] for step in (-1, 0, 1))
     bound = np.sqrt((counts + 1) / counts * below * above)
-    known = np.minimum(below, above) >= FEWEST_NEIGHBOURS
     noise = here + 0.25 * bound**2 * (1 / np.maximum(below, 1) + 1 / np.maximum(above, 1))
+    known = np.minimum(below, above) >= FEWEST_NEIGHBOURS
     beyond = np.where(known, (here - bound) / np.sqrt(noise + 1e-9), 0.0)
     ratio = np.where(beyond > SUSPECT, here / np.maximum(bound, 1e-9), 1.0).max(axis=0)
     factor = np.ones(LARGEST_TABLED + 1)
@@ -140,28 +133,27 @@ def surprise(hits: Array, tries: Array, chance: float) -> float:
 
 
 def excess(
-    target: Measured, low: Array, high: Array, kind: Array, place: tuple[Array, Array], mass: Array, twice: bool = False
-) -> Evidence:
+    x: Array, low: Array, high: Array, kind: Array, place: tuple[Array, Array], shape: tuple[int, int], mass: Array,
+    broken: Array, twice: bool = False,
+) -> Evidence:  # fmt: skip
     """Evidence that claims come true beyond what a Poisson mixture allows.
 
-    low, high: (m,) per claim; low >= 1 and, for claims of several values, low >= high - low + 1.
+    x, low, high: (m,) per claim; low >= 1 and, for claims of several values, low >= high - low + 1.
     kind: (m,) 0 or 1, any division of the claims that may differ in how often they come true.
-    place: (m,) spots and genes of the claims. mass: (FOLDS, groups) the non-zero entries that could have been copied.
+    place: (m,) spots and genes of the claims in a matrix of `shape`.
+    mass: (FOLDS, groups) the non-zero entries that could have been copied. broken: the truth's `widening`.
     twice: whether every hit is there twice.
     """
     spot, gene = place
-    spots, genes = target.x.shape
-    x = target.x[place]
     centre, single = 0.5 * (low + high), low == high
     group = groups(np.maximum(np.rint(centre), 1.0), kind)
     tabled = single & (low <= LARGEST_TABLED)
-    factor = widening(target.x, target.judged, (spot[tabled], gene[tabled], low[tabled].astype(np.intp)), genes)
-    wide = np.full(len(x), factor.max())
-    wide[tabled] = factor[low[tabled].astype(np.intp)]
-    centre[single] = best_centres(x[single], low[single], gene[single], folds_of(spots)[spot[single]], genes)
-    found = weighed(Scores(*claim_scores(x, low, high, centre, wide), spot, group, mass), spots)
+    wide = np.full(len(x), broken.max())
+    wide[tabled] = broken[low[tabled].astype(np.intp)]
+    centre[single] = best_centres(x[single], low[single], gene[single], folds_of(shape[0])[spot[single]], shape[1])
+    found = weighed(Scores(*claim_scores(x, low, high, centre, wide), spot, group, mass), shape[0])
     near = single & (np.abs(x - low) <= 1.0)
     tries, hits = (np.bincount(kind[part].astype(np.intp), minlength=2) for part in (near, near & (x == low)))
     if twice:  # i is read against j and j against i: one observation
         tries, hits = (tries + 1) // 2, hits // 2
-    return replace(found, z=max(found.z, surprise(hits, tries, nearest(float(factor.max())))))
+    return replace(found, z=max(found.z, surprise(hits, tries, nearest(float(broken.max())))))

@@ -51,5 +51,5 @@ def zero_pattern(target: Measured, y: Array) -> Zeros | None:
     x = target.x[spot, gene]
     one, kind = np.ones(len(x)), np.zeros(len(x), dtype=bool)
     mass = nonzero_mass(x[x == 1], kind[x == 1], folds_of(spots)[spot[x == 1]])
-    found = excess(target, one, one, kind, (spot, gene), mass)
+    found = excess(x, one, one, kind, (spot, gene), y.shape, mass, target.broken)
     return Zeros(found, int((x == 0).sum()), int((x == 1).sum()), int((x == 2).sum()))
