@@ -4,6 +4,9 @@ The released SpaDiT sampler writes the true test values back wherever its mask i
 circulate. `audit_file` needs the truth and the prediction, and nothing about how the prediction was made. A truth of
 counts is judged by what Poisson mixtures cannot do (`_mixtures`), so that agreement by chance, however frequent, is
 never held against anyone; for other values exact agreement itself is the evidence.
+
+What it cannot see: copies in files with few non-zero values (below a thousand in genes that can be judged), and copies
+that were divided by spot factors unknown here and then rescaled gene by gene.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ TISSUES = ("simulated", "one rate", "poisson", "negative binomial", "on or off")
 METHODS = (NearestCells(), SpaGE(), LowRankRidge())
 SCALES = ("raw", "scaled per file", "scaled per gene", "log1p", "log-normalised", "rounded", "normalised")
 WHOLE = ("none", "three decimals", "z-scored", "min-max")
-TELLING = 500
+TELLING = 1000
 """Judged non-zero entries below which a fifth of copies cannot be told from chance on a base of integers."""
 
 
@@ -67,6 +67,12 @@ class File:
     prediction: Array
     copies: str = ""
     share: float = 0.0
+
+    @property
+    def disguised(self) -> bool:
+        """Whether copies lost both scales: divided by factors a raw truth does not tell, then rescaled per gene."""
+        by_spot = self.truth_kind == "raw" and self.copies in ("log-normalised", "rounded", "normalised")
+        return by_spot and self.whole in ("z-scored", "min-max")
 
     @property
     def telling(self) -> int:
@@ -264,7 +270,7 @@ def report(what: str, files: Iterator[File]) -> None:
     found: Counter[str] = Counter()
     tests: Counter[str] = Counter()
     for file in files:
-        size = "" if not file.copies else ", telling" if file.telling >= TELLING else ", few non-zeros"
+        size = ", disguised" if file.disguised else ", telling" if file.telling >= TELLING else ", few non-zeros"
         key = f"{file.base} [{file.tissue}]" if what.startswith("real") else file.base
         key = f"{key}, {file.share:.0%} copied{size}" if file.copies else key
         tried[key] += 1

@@ -193,9 +193,8 @@ def test_at_most_one_honest_file_in_a_hundred_is_accused_and_every_telling_copy_
     files = 120 if os.environ.get("SPADIT_SHORT") else 1000
 
     alarms = [file for file in judged(honest_files, files, seed=7) if accused(file)]
-    missed = [
-        file for file in judged(leaking_files, files, seed=8) if file.telling >= 2 * TELLING and not accused(file)
-    ]
+    leaking = [file for file in judged(leaking_files, files, seed=8) if file.telling >= TELLING and not file.disguised]
+    missed = [file for file in leaking if not accused(file)]
 
     assert len(alarms) <= files // 100, [(file.tissue, file.base, file.truth.shape) for file in alarms]
     assert not missed, [(file.tissue, file.base, file.copies, file.share, file.telling) for file in missed]
