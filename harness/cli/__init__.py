@@ -47,7 +47,3 @@ def main() -> None:
             raise
         say(f"spadit: {error.filename or 'the system'}: {error.strerror}; make room or choose another folder.")
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()
