@@ -16,6 +16,7 @@ from ._evidence import Array, folds_of
 from ._lattices import lattices, recovered, tolerance
 from ._lines import SEED, line_through
 from ._measured import Measured, linear
+from ._rescaled import file_factor
 from ._scales import PLAIN, SCALED, raised, scales
 from ._totals import numerators
 
@@ -23,6 +24,10 @@ STORED = 2e-6
 """Relative error of predicted values: they may have been scaled and stored more than once."""
 LOOSE = 0.02
 """Relative noise on copies that the loose readings allow for."""
+ALIKE = 0.5
+"""Two genes predicted equal in this share of the spots are predicted alike."""
+FACTOR_ERROR = 2e-5
+"""Relative error of a factor that was found for the whole file."""
 PARTNERS, ENOUGH = 8, 60_000
 """Other genes of a spot that a gene is read against, and entries after which there is no need for more."""
 
@@ -182,7 +187,8 @@ def by_line(target: Measured, y: Array) -> Iterator[Claims]:
 def by_partner(target: Measured, y: Array) -> Iterator[Claims]:
     """Copies scaled per spot by unknown factors: x_i = y_i x_j / y_j if genes i and j of a spot were both copied.
 
-    Each gene is read against its next `PARTNERS` genes, so the claims have as many rows per spot.
+    Values are read as they are, as logarithms, and as logarithms times one factor for the file. Each gene is read
+    against its next `PARTNERS` genes, so the claims have as many rows per spot.
     """
     genes = y.shape[1]
     steps = range(1, min(PARTNERS, genes - 1) + 1)
@@ -191,17 +197,23 @@ def by_partner(target: Measured, y: Array) -> Iterator[Claims]:
     y = y[: max(1, ENOUGH // genes)]
     part = y != np.rint(y)  # a value divided by a factor of its spot is no whole number
     x, judged, spot = target.x[: len(y)], target.judged[: len(y)], np.tile(np.arange(len(y)), len(steps))
+    factor = None if target.kind == "values" else file_factor(x, y, judged & part & (x > 0) & (y > 0))
     for loose in (False, True):
         error = slack(y, loose)
-        for name, values, wrong in (("plain", y, error), ("logged", raised(y), error * (raised(y) + 1.0))):
+        forms = [("plain", y, error), ("logged", raised(y), error * (raised(y) + 1.0))]
+        if factor is not None:
+            whole = raised(y / factor)
+            forms.append(("logged and scaled", whole, (error / factor + FACTOR_ERROR * np.abs(y)) * (whole + 1.0)))
+        for name, values, wrong in forms:
             claimed, within = [], []
             for step in steps:
                 x_j, y_j, wrong_j, judged_j = (
                     np.roll(column, -step, axis=1) for column in (x, values, wrong, judged & part)
                 )
                 usable = part & judged_j & (x_j > 0) & (y_j > 0) & (values > 0)
-                # Two equal predictions claim two equal truths, as the genes of a spot often are.
-                usable &= np.abs(values - y_j) > wrong + wrong_j
+                # Genes that are predicted alike claim to be equal, which genes often are.
+                equal = usable & (np.abs(values - y_j) <= wrong + wrong_j)
+                usable &= ~(equal & (equal.sum(axis=0) >= ALIKE * usable.sum(axis=0)))
                 value = np.where(usable, values * x_j / y_j, np.nan)
                 claimed.append(value)
                 within.append(value * (wrong / values + wrong_j / y_j))

@@ -80,6 +80,17 @@ def test_a_fifth_of_the_values_copied_is_found_on_every_scale(truth: str, way: s
     assert any(test.name == "exact-copies" and test.verdict == "leak" for test in found.tests)
 
 
+@pytest.mark.parametrize("factor", [0.37, 1 / np.log(2), 3.0])
+def test_copies_of_log_normalised_values_times_any_factor_are_found_from_raw_counts(factor: float) -> None:
+    rates, counts = tissue(mean=6.0)
+    sizes = counts.sum(axis=1, keepdims=True) * np.random.default_rng(6).lognormal(0.0, 0.3, (len(counts), 1)) / 70.0
+    honest = np.log1p(rates / rates.sum(axis=1, keepdims=True) * 70.0)
+    file = factor * copied(np.log1p(counts / sizes), honest, 0.3)
+
+    assert audit_file(counts, file, GENES).verdict == "leak"
+    assert audit_file(counts, factor * honest, GENES).verdict == "clean"
+
+
 def test_the_released_samplers_file_is_found_by_its_zeros_and_by_its_copies() -> None:
     _, x = tissue()
     rng = np.random.default_rng(3)
