@@ -15,7 +15,7 @@ SCHEMA = 1
 """Raised when the meaning of a field changes; readers refuse what they do not know."""
 
 Status = Literal["ok", "failed", "skipped"]
-Cause = Literal["", "method", "infrastructure", "timeout", "skipped"]
+Cause = Literal["", "method", "infrastructure", "timeout", "skipped", "packages"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Record:
 
     `trial` is the canonical identity that `trial_id` hashes. `means` are over scored genes. `timings` are seconds.
     `n_spots`: {measured, scored}; the others show nothing of the visible genes.
-    A record of a failed or skipped trial carries its `reason` and `cause` instead of numbers, and is never averaged.
+    A record of a failed or skipped trial carries its `reason` and `cause` instead of numbers, and is never averaged; a
+    skip with the cause "packages" is for want of packages that were not installed, and holds until they are.
     """
 
     trial_id: str

@@ -25,6 +25,7 @@ from harness.record import Record
 from harness.store import Store
 from harness.trial import Trial
 from models.component import code_hash
+from models.method import absent_packages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,6 +140,7 @@ def make_plan(experiment: Experiment, store: Store, data: Folders = None, strict
     trials = experiment.trials({name: pair.id for name, pair in pairs.items()})
     done = store.done() & {trial.id for trial in trials}
     codes = {trial.id: code_hash(trial.method) for trial in trials}
+    lacking = {trial.id for trial in trials if absent_packages(type(trial.method)) is not None}
     return Plan(
         experiment=experiment,
         store=store,
@@ -150,7 +152,9 @@ def make_plan(experiment: Experiment, store: Store, data: Folders = None, strict
         settled={
             r.trial_id: r
             for r in store.unfinished(codes)
-            if r.status == "skipped" or (r.cause == "method" and r.code == codes[r.trial_id])
+            if r.cause == "skipped"
+            or (r.cause == "packages" and r.trial_id in lacking)
+            or (r.cause == "method" and r.code == codes[r.trial_id])
         },
         excluded=excluded,
     )

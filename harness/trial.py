@@ -25,7 +25,7 @@ from harness.protocol import HeldOutGenes, Prepared, Protocol, Split, Task, pose
 from harness.record import Cause, Outcome, Record
 from harness.scoring import score_table
 from models.component import Json, canonical, canonical_text, code_hash, short_hash, stem
-from models.method import Method, Problem, Run, Skipped, Stopped, refusal
+from models.method import Method, Problem, Run, Skipped, Stopped, absent_packages, refusal
 
 METHOD_STREAM = 0
 """Purpose of the random stream a method receives: `SeedSequence(seed, spawn_key=(fold, purpose))`."""
@@ -176,7 +176,8 @@ def run_trial(
                 raise Skipped(reason)
             prediction = checked(trial.method.impute(problem, run), problem)
         except Skipped as skip:
-            return Outcome(Record(status="skipped", reason=str(skip), cause="skipped", **common))
+            cause: Cause = "packages" if str(skip) == absent_packages(type(trial.method)) else "skipped"
+            return Outcome(Record(status="skipped", reason=str(skip), cause=cause, **common))
         except Stopped as stop:
             return Outcome(failure(common, stop, "timeout"))
         except (KeyboardInterrupt, SystemExit):

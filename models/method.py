@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
@@ -150,6 +151,7 @@ class Needs:
     """What a method cannot do without; the harness skips it, with the reason, where it is missing.
 
     packages: the extra (as in `pip install spadit-harness[NAME]`) that brings the method's own packages.
+    modules: what of these packages is imported.
     """
 
     counts: bool = False
@@ -157,6 +159,7 @@ class Needs:
     cell_types: bool = False
     randomness: bool = False
     packages: str | None = None
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ class Method(Component):
     control: whether it is a control, listed under a rule and outside the ranking.
     chosen_on: dataset pairs whose scores influenced the defaults, name -> content id; rows on data of that content, by
         whatever name, say "tuned on these genes".
+    joint: whether it models the targets together, so that what it says of one may depend on which others are asked for.
     spread: what the sd of `impute_with_sd` is a spread of, as a sentence; empty for a method that has none.
     """
 
@@ -177,6 +181,7 @@ class Method(Component):
     cheap: ClassVar[bool] = False
     control: ClassVar[bool] = False
     chosen_on: ClassVar[Mapping[str, str]] = {}
+    joint: ClassVar[bool] = False
     spread: ClassVar[str] = ""
 
     @abstractmethod
@@ -195,6 +200,17 @@ class Method(Component):
         return self.impute(problem, run), None
 
 
+def absent_packages(method: type[Method]) -> str | None:
+    """Why a method cannot run here, where packages of its own are not installed; None where it can."""
+    absent = [module for module in method.needs.modules if find_spec(module) is None]
+    if not absent:
+        return None
+    return (
+        f"{method.__name__} runs on the package {' and '.join(absent)}, which is not installed; run "
+        f"pip install 'spadit-harness[{method.needs.packages}]'."
+    )
+
+
 def refusal(method: Method, problem: Problem) -> str | None:
     """Why a method cannot run on a problem, from its declared needs; None when it can."""
     name = type(method).__name__
@@ -204,7 +220,7 @@ def refusal(method: Method, problem: Problem) -> str | None:
         return f"{name} needs spot coordinates (obsm['spatial']), and this pair has none."
     if method.needs.cell_types and problem.cell_types is None:
         return f"{name} needs cell types of the single cells (obs['cell_type']), and this pair has none."
-    return None
+    return absent_packages(type(method))
 
 
 def _read_only(array: Array | None) -> Array | None:

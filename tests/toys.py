@@ -44,6 +44,13 @@ class Counting(VisibleMean):
 
 
 @dataclass(frozen=True)
+class Packaged(VisibleMean):
+    """Runs on a package that nobody has."""
+
+    needs: ClassVar[Needs] = Needs(packages="moon", modules=("moon_of_no_index",))
+
+
+@dataclass(frozen=True)
 class Raises(Method):
     """Fails, as methods do."""
 

@@ -6,13 +6,23 @@ import dataclasses
 from functools import cache
 
 import numpy as np
+import pytest
 
 from harness.protocol import KFold, Protocol, pose, prepare
 from harness.views.methods import methods_by_name
-from models.method import Expression, Method, Problem
+from models.method import Expression, Method, Problem, absent_packages
 from tests.conftest import tiny_pair
 
 METHODS: dict[str, type[Method]] = methods_by_name()
+
+
+def _asked(name: str, method: type[Method]) -> pytest.param:  # type: ignore[valid-type]
+    reason = absent_packages(method)
+    return pytest.param(method, id=name, marks=[] if reason is None else pytest.mark.skip(reason=reason))
+
+
+every_method = pytest.mark.parametrize("method", [_asked(name, method) for name, method in METHODS.items()])
+"""Every discovered method; one whose own packages are not installed is skipped and says so."""
 
 
 @cache

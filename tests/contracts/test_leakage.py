@@ -15,7 +15,7 @@ from harness.protocol import KFold
 from models.component import canonical
 from models.method import Method
 from tests.conftest import tiny_pair
-from tests.contracts.problems import METHODS, small
+from tests.contracts.problems import every_method, small
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(unavailable() is not None, reason=f"no barrier here: {unavailable()}")
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+@every_method
 def test_neither_the_truth_nor_an_earlier_fold_changes_its_answer(data: Path, method: type[Method]) -> None:
     asked = Subject(method.__name__, component=canonical(small(method)))
 

@@ -8,13 +8,10 @@ import pickle
 from functools import cache
 
 import numpy as np
-import pytest
 
 from models.component import canonical, code_hash, rebuild
 from models.method import Method, Problem, Run, refusal
-from tests.contracts.problems import METHODS, reordered, small, tiny_problem
-
-every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+from tests.contracts.problems import every_method, reordered, small, tiny_problem
 
 
 def predict(method: type[Method], problem: Problem, seed: int = 0) -> np.ndarray:
@@ -127,14 +124,19 @@ def test_another_order_of_genes_permutes_the_answer_and_nothing_else(method: typ
 
 
 @every_method
-def test_a_genes_prediction_does_not_depend_on_what_else_is_asked_for(method: type[Method]) -> None:
+def test_a_genes_prediction_depends_on_what_else_is_asked_for_only_if_declared(method: type[Method]) -> None:
     problem = tiny_problem()
     alone = dataclasses.replace(problem, targets=problem.targets[2:3])
 
     together = first(method)
     single = predict(method, alone)
 
-    np.testing.assert_allclose(single[:, 0], together[:, 2], atol=1e-4)
+    if not method.joint:
+        np.testing.assert_allclose(single[:, 0], together[:, 2], atol=1e-4)
+    else:
+        # A model of all targets at once changes with them, but no more than a seed changes it.
+        by_seed = np.abs(first(method, 3) - together).mean()
+        assert np.abs(single[:, 0] - together[:, 2]).mean() <= 2 * by_seed
 
 
 @every_method

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from models.baselines import _neighbours
 from models.baselines.spage import SpaGE, neighbour_weights, shared_vectors
 from models.component import canonical, rebuild
 from models.method import Expression, Problem, Run
+from tests.models.osmfish import mean_pcc, osmfish, part
 
 Array = NDArray[Any]
 
@@ -49,28 +48,6 @@ def synthetic(seed: int = 0, cells: int = 150, spots: int = 80, genes: int = 24)
     return Problem(Expression(names[4:], y[:, 4:]), Expression(names, x), names[4:], names[:4])
 
 
-def osmfish() -> tuple[Problem, Array]:
-    """Problem and log-normalised truth of the 1,500 x 1,500 subset for which the original code was run."""
-    import anndata
-
-    folder = os.environ.get("SPADIT_DATA")
-    if folder is None:
-        pytest.skip("SPADIT_DATA is not set; it names the folder of the real tissue pairs.")
-    sides = [anndata.read_h5ad(Path(folder) / "osmfish_ssp" / f"{side}.h5ad") for side in ("sc", "st")]
-    genes = list(sides[1].var_names)
-    sc, st = (np.asarray(side[:, genes].to_df(), dtype=float) for side in sides)
-    rng = np.random.default_rng(0)
-    held = sorted(rng.permutation(33)[:6])
-    assert {genes[i] for i in held} == {"Crhbp", "Vip", "Rorb", "Syt6", "Ctps", "Hexb"}
-    kept = [i for i in range(33) if i not in held]
-    sc, st = (side[side[:, kept].sum(axis=1) > 0] for side in (sc, st))
-    sc, st = (side[np.sort(rng.choice(len(side), 1500, replace=False))] for side in (sc, st))
-    sc, st = (np.log1p(1e4 * side / side.sum(axis=1, keepdims=True)).astype(np.float32) for side in (sc, st))
-    visible = tuple(genes[i] for i in kept)
-    targets = tuple(genes[i] for i in held)
-    return Problem(Expression(visible, st[:, kept]), Expression(tuple(genes), sc), visible, targets), st[:, held]
-
-
 @pytest.mark.parametrize("components", [2, 10, 20])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_equals_the_reference_on_synthetic_data(components: int, seed: int) -> None:
@@ -89,12 +66,7 @@ def test_blocks_of_spots_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.real
 def test_it_equals_the_reference_on_300_real_cells() -> None:
     problem, _ = osmfish()
-    few = Problem(
-        Expression(problem.visible, problem.spots.lognorm[:200]),
-        Expression(problem.cells.genes, problem.cells.lognorm[:300]),
-        problem.visible,
-        problem.targets,
-    )
+    few = part(problem, cells=300, spots=200)
     found = SpaGE().impute(few, Run.local())
     np.testing.assert_allclose(found, reference(few, components=13), atol=1e-6)
 
@@ -103,8 +75,7 @@ def test_it_equals_the_reference_on_300_real_cells() -> None:
 def test_it_scores_what_the_original_code_scores_on_real_tissue() -> None:
     problem, truth = osmfish()
     found = SpaGE.published().impute(problem, Run.local())
-    pcc = np.mean([np.corrcoef(x, y)[0, 1] for x, y in zip(truth.T, found.T, strict=True)])
-    assert pcc == pytest.approx(0.145, abs=0.02)
+    assert mean_pcc(truth, found) == pytest.approx(0.145, abs=0.02)
 
 
 def test_the_published_settings_are_the_defaults_and_survive_their_json() -> None:
