@@ -37,6 +37,19 @@ class Noise(Method):
 
 
 @dataclass(frozen=True)
+class Hungry(VisibleMean):
+    """Fills so much memory, in blocks that an allocator likes to keep, and lets go of it."""
+
+    cheap: ClassVar[bool] = False
+    mib: int = 0
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        blocks = [np.ones(2**17) for _ in range(self.mib)]
+        assert len(blocks) == self.mib
+        return super().impute(problem, run)
+
+
+@dataclass(frozen=True)
 class Counting(VisibleMean):
     """Cannot do without counts."""
 

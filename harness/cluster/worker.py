@@ -14,7 +14,7 @@ from typing import Any
 from harness.protocol import Prepared
 from harness.record import Record
 from harness.store import Store
-from harness.trial import Setting, Trial, lost, run_trial
+from harness.trial import Setting, Trial, lost, release_memory, run_trial
 
 GRACE = 5.0
 """Seconds past the time limit after which a method that never reports is ended together with its worker."""
@@ -45,6 +45,8 @@ def work(
         with _watched(trial, store, its_setting):
             outcome = run_trial(trial, data(trial.dataset_id), its_setting, listen)
         record = store.put(outcome, keep_prediction=trial.id in keep)
+        del outcome
+        release_memory()
         tell(summary(record))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from harness.protocol import KFold, Prepared, Protocol, prepare
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from models.method import Method
-from tests.toys import Dies, Noise, Raises, Refuses, Sleeps, VisibleMean
+from tests.toys import Dies, Hungry, Noise, Raises, Refuses, Sleeps, VisibleMean
 
 pytestmark = pytest.mark.ray
 SPLIT = KFold(3)
@@ -64,6 +65,19 @@ def test_numbers_through_ray_are_those_without_it_bit_for_bit(tmp_path: Path, da
         assert record.prediction_sha256 == alone.record.prediction_sha256
         assert record.means == alone.record.means
         assert store.genes([record]).equals(alone.genes.to_pandas())  # type: ignore[union-attr]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the allocator cannot be asked to give memory back")
+@pytest.mark.usefixtures("ray_here")
+def test_a_worker_gives_back_what_a_trial_took_and_the_next_peak_is_its_own(tmp_path: Path, data: Prepared) -> None:
+    # Each is a trial of Tune's, and so has a thread of its own in the one worker.
+    methods = [Hungry(mib=400), Hungry(mib=401), Hungry(mib=402), Hungry(mib=1)]
+
+    store, _ = run([trial for it in methods for trial in trials(it, data, folds=1)], data, tmp_path, max_concurrent=1)
+
+    by_size = {record.trial["method"]["mib"]: record.peak_memory_mib for record in store.records()}
+    assert by_size[400] > by_size[1] + 300
+    assert by_size[402] < by_size[400] + 100
 
 
 @pytest.mark.usefixtures("ray_here")
