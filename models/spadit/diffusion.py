@@ -7,6 +7,7 @@ Timesteps t run from 1 to T, as () or (B,) integers; coefficients are kept in fl
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -56,6 +57,22 @@ class Quadratic(Schedule):
         scale = 1000.0 / self.steps
         ends = [min(beta * scale, 0.999) ** 0.5 for beta in (self.first, self.last)]
         return torch.linspace(ends[0], ends[1], self.steps, dtype=torch.float64) ** 2  # (T,)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """abar_t = f(t) / f(0) with f(t) = cos^2((t/T + offset) / (1 + offset) pi/2) (Nichol & Dhariwal 2021, eq. 17).
+
+    Little noise is added at either end. beta_t = 1 - abar_t / abar_{t-1} is capped at 0.999, as in that paper.
+    """
+
+    offset: float = 0.008
+
+    def betas(self) -> Tensor:
+        """(T,) float64."""
+        t = torch.arange(self.steps + 1, dtype=torch.float64)
+        left = torch.cos((t / self.steps + self.offset) / (1 + self.offset) * (math.pi / 2)) ** 2  # (T + 1,)
+        return (1 - left[1:] / left[:-1]).clamp(max=0.999)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ and R in sampling.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -93,6 +94,11 @@ class TimeEmbedding(nn.Module):
         rates: Tensor = self.rates  # type: ignore[assignment]  # a registered buffer is a tensor
         angles = t.reshape(-1, 1).to(rates.dtype) * rates  # (B, waves/2)
         return self.net(torch.cat([angles.cos(), angles.sin()], -1))  # (B, H)
+
+
+def copied(tensors: Mapping[str, Tensor], device: torch.device | None = None) -> dict[str, Tensor]:
+    """Copies that training will not change, on the given device or where they are."""
+    return {name: tensor.detach().to(device or tensor.device, copy=True) for name, tensor in tensors.items()}
 
 
 def check_one_of(owner: str, name: str, value: str, valid: tuple[str, ...]) -> None:

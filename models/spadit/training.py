@@ -6,7 +6,7 @@ Shapes: see `layers`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..component import Component
 from ..method import Run, Skipped
 from .denoiser import Denoiser, Shown
 from .diffusion import Diffusion
+from .layers import copied
 from .masking import Masking
 
 REPORT_EVERY = 20
@@ -128,7 +129,7 @@ class Trainer:
         self.recipe, self.model, self.diffusion, self.masking = recipe, model, diffusion, masking
         self.genes, self.rng = genes, rng
         self.weights = dict(model.named_parameters())
-        self.average = _copied(self.weights)
+        self.average = copied(self.weights)
         self.optimizer = torch.optim.AdamW(
             self.weights.values(),
             lr=recipe.lr,
@@ -240,7 +241,7 @@ class Trainer:
         score = self.with_average(self.one_step_pcc)
         if score > self.best:
             self.best, self.waited = score, 0
-            self.best_average = _copied(self.average)
+            self.best_average = copied(self.average)
         else:
             self.waited += 1
         return score
@@ -249,7 +250,7 @@ class Trainer:
         """What `ask` says of the model with averaged weights in it."""
         self.model.eval()
         with torch.no_grad():
-            current = _copied(self.weights)
+            current = copied(self.weights)
             for name, weight in self.weights.items():
                 weight.copy_(self.average[name])
             answer = ask()
@@ -269,11 +270,11 @@ class Trainer:
         """Everything a resumed run needs to go on to the bit: copies, since training goes on in place."""
         return {
             "step": self.step,
-            "weights": _copied(self.weights),
-            "average": _copied(self.average),
-            "optimizer": {name: _copied(self.optimizer.state[weight]) for name, weight in self.weights.items()},
+            "weights": copied(self.weights),
+            "average": copied(self.average),
+            "optimizer": {name: copied(self.optimizer.state[weight]) for name, weight in self.weights.items()},
             "rng": self.rng.get_state(),
-            "best": {"score": self.best, "waited": self.waited, "average": _copied(self.best_average)},
+            "best": {"score": self.best, "waited": self.waited, "average": copied(self.best_average)},
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -284,12 +285,7 @@ class Trainer:
                 weight.copy_(state["weights"][name])
                 self.average[name].copy_(state["average"][name])
                 if moments := state["optimizer"][name]:
-                    self.optimizer.state[weight] = _copied(moments, weight.device)
+                    self.optimizer.state[weight] = copied(moments, weight.device)
         self.rng.set_state(state["rng"].cpu())
         self.best, self.waited = state["best"]["score"], state["best"]["waited"]
-        self.best_average = _copied(state["best"]["average"], self.genes.x0.device)
-
-
-def _copied(tensors: Mapping[str, Tensor], device: torch.device | None = None) -> dict[str, Tensor]:
-    """Copies that training will not change, on the given device or where they are."""
-    return {name: tensor.detach().to(device or tensor.device, copy=True) for name, tensor in tensors.items()}
+        self.best_average = copied(state["best"]["average"], self.genes.x0.device)

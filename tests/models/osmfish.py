@@ -23,7 +23,7 @@ def osmfish(raw: bool = False) -> tuple[Problem, Array]:
     import anndata
 
     folder = os.environ.get("SPADIT_DATA")
-    if folder is None:
+    if not folder:
         pytest.skip("SPADIT_DATA is not set; it names the folder of the real tissue pairs.")
     sides = [anndata.read_h5ad(Path(folder) / "osmfish_ssp" / f"{side}.h5ad") for side in ("sc", "st")]
     genes = list(sides[1].var_names)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.spadit.diffusion import CleanSample, Diffusion, Epsilon, Parametrisation, Quadratic, Velocity
+from models.spadit.diffusion import CleanSample, Cosine, Diffusion, Epsilon, Parametrisation, Quadratic, Velocity
 from models.spadit.samplers import DDIM, DDPM, Sampler
 
 PARAMETRISATIONS = [Epsilon(), CleanSample(), Velocity()]
@@ -34,9 +34,22 @@ def test_betas_are_capped_below_one_for_very_few_steps() -> None:
     assert Quadratic(steps=10).betas().max().item() == pytest.approx(0.999)
 
 
+def test_the_cosine_schedule_leaves_a_squared_cosine_of_the_signal_except_in_its_capped_last_step() -> None:
+    T, s = 50, 0.008
+    t = np.arange(1, T)
+    expected = (np.cos((t / T + s) / (1 + s) * np.pi / 2) / np.cos(s / (1 + s) * np.pi / 2)) ** 2
+
+    betas = Cosine(steps=T).betas()
+
+    np.testing.assert_allclose(torch.cumprod(1 - betas, 0)[:-1].numpy(), expected, rtol=1e-9)
+    assert betas[-1].item() == 0.999
+    assert (betas[1:] > betas[:-1]).all()
+
+
+@pytest.mark.parametrize("schedule", [Quadratic, Cosine])
 @pytest.mark.parametrize("steps", [10, 200, 1000, 2000])
-def test_every_length_of_the_schedule_ends_in_noise(steps: int) -> None:
-    assert torch.prod(1 - Quadratic(steps=steps).betas()) <= 1e-3
+def test_every_length_of_a_schedule_ends_in_noise(schedule: type[Quadratic | Cosine], steps: int) -> None:
+    assert torch.prod(1 - schedule(steps=steps).betas()) <= 1e-3
 
 
 def test_a_schedule_that_does_not_end_in_noise_is_refused() -> None:
