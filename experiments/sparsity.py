@@ -2,8 +2,8 @@
 
 Command   spadit run sparsity --store results
           (the paper's datasets: add --data FOLDER; your own: add --dataset NAME)
-Cost      every method x dataset x 6 sampling rates x 5 folds; methods with randomness twice. The bundled pair takes
-          about 6 minutes on two cores without a GPU
+Cost      every method x dataset x 6 sampling rates x 5 folds; methods with randomness twice: six times what
+          `baselines` takes
 Expect    visible counts are thinned at random, nested: what survives at 0.3 survives at 0.5, and the truth stays
           whole, so that curves are paired. Every method falls with the rate, and ridge and SpaDiT lie close together.
           Data that are no counts drop out entry by entry, and the tables say so.
