@@ -254,7 +254,7 @@ def _common(trial: Trial, problem: Problem | None, setting: Setting, started_at:
         "device": device_name(setting.device),
         "threads": setting.threads,
         "node": platform.node(),
-        "versions": versions(),
+        "versions": versions(trial.method.needs.modules),
         "code": setting.code or code_hash(trial.method),
         "git": dict(setting.git),
         "selection": selection(trial.method, trial.dataset_id),
@@ -284,10 +284,12 @@ def device_name(device: str) -> str:
 
 
 @functools.cache
-def versions() -> dict[str, str]:
-    """Versions of what computes the numbers."""
+def versions(modules: tuple[str, ...] = ()) -> dict[str, str]:
+    """Versions of what computes the numbers, with the packages that bring a method's own modules."""
     found = {"python": platform.python_version()}
-    for package in ("spadit-harness", "torch", "numpy", "scipy", "anndata", "pandas", "pyarrow", "ray"):
+    own = metadata.packages_distributions() if modules else {}
+    common = ("spadit-harness", "torch", "numpy", "scipy", "scikit-learn", "anndata", "pandas", "pyarrow", "ray")
+    for package in (*common, *(name for module in modules for name in own.get(module, ()))):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -18,10 +18,10 @@ from harness.record import Record
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from models.controls.gene_mean import GeneMean
-from models.controls.low_rank_ridge import LowRankRidge
 from reports.report import table
 from reports.scores import read
 from tests.conftest import tiny_pair
+from tests.contracts.problems import METHODS
 from tests.toys import VisibleMean
 
 SPLIT = KFold(2)
@@ -47,14 +47,13 @@ def test_selection_goes_by_content_and_not_by_name() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["seqfishplus_cortex", "pdac"])
+@pytest.mark.parametrize("name", sorted({name for method in METHODS.values() for name in method.chosen_on}))
 def test_the_pairs_that_defaults_were_chosen_on_are_known_by_their_content(real_data: Path, name: str) -> None:
     from harness.datasets import load
-    from models.spadit import SpaDiT
 
-    pair = load(name, [real_data])
+    said = {method.chosen_on[name] for method in METHODS.values() if name in method.chosen_on}
 
-    assert LowRankRidge.chosen_on[name] == SpaDiT.chosen_on[name] == pair.id
+    assert said == {load(name, [real_data]).id}
 
 
 def test_a_variant_chosen_on_a_dataset_says_so_in_its_rows_there_and_only_there(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
+from importlib import metadata
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,11 +14,18 @@ from harness.metrics import score
 from harness.pair import PairedSample
 from harness.protocol import KFold, Panel, Prepared, Protocol, pose, prepare
 from harness.trial import Setting, Trial, run_trial
-from models.method import Method
+from models.method import Method, Needs
 from tests.conftest import tiny_pair
 from tests.toys import Counting, Noise, Raises, Refuses, Sleeps, VisibleMean, Wrong
 
 SPLIT = KFold(3)
+
+
+@dataclass(frozen=True)
+class OnHypothesis(VisibleMean):
+    """Runs on a package of its own."""
+
+    needs: ClassVar[Needs] = Needs(packages="test", modules=("hypothesis",))
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +143,13 @@ def test_a_method_that_needs_counts_is_skipped_on_other_data() -> None:
 
     assert record.status == "skipped"
     assert "not counts" in record.reason
+
+
+def test_a_record_names_the_version_of_a_methods_own_package(data: Prepared) -> None:
+    record = run_trial(a_trial(OnHypothesis(), data), data).record
+
+    assert record.versions["hypothesis"] == metadata.version("hypothesis")
+    assert "hypothesis" not in run_trial(a_trial(VisibleMean(), data), data).record.versions
 
 
 def test_data_of_another_content_are_not_scored_under_a_trials_name(data: Prepared) -> None:

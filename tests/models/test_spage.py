@@ -13,6 +13,7 @@ from models.baselines.spage import SpaGE, neighbour_weights, shared_vectors
 from models.component import canonical, rebuild
 from models.method import Expression, Problem, Run
 from tests.models.osmfish import mean_pcc, osmfish, part
+from tests.models.problems import synthetic
 
 Array = NDArray[Any]
 
@@ -39,25 +40,16 @@ def reference(problem: Problem, components: int, neighbours: int = 50, threshold
     return prediction
 
 
-def synthetic(seed: int = 0, cells: int = 150, spots: int = 80, genes: int = 24) -> Problem:
-    rng = np.random.default_rng(seed)
-    programme = rng.gamma(0.6, 1.0, (5, genes))
-    names = tuple(f"g{i}" for i in range(genes))
-    x = np.log1p(rng.poisson(5 * rng.dirichlet(np.full(5, 0.2), cells) @ programme)).astype(np.float32)
-    y = np.log1p(rng.poisson(5 * rng.dirichlet(np.full(5, 0.5), spots) @ programme)).astype(np.float32)
-    return Problem(Expression(names[4:], y[:, 4:]), Expression(names, x), names[4:], names[:4])
-
-
 @pytest.mark.parametrize("components", [2, 10, 20])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_equals_the_reference_on_synthetic_data(components: int, seed: int) -> None:
-    problem = synthetic(seed)
+    problem = synthetic(seed, cells=150, spots=80)
     found = SpaGE(components=components).impute(problem, Run.local())
     np.testing.assert_allclose(found, reference(problem, components), atol=1e-6)
 
 
 def test_blocks_of_spots_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = synthetic()
+    problem = synthetic(cells=150, spots=80)
     whole = SpaGE().impute(problem, Run.local())
     monkeypatch.setattr(_neighbours, "BLOCK_BYTES", 20_000)
     np.testing.assert_allclose(SpaGE().impute(problem, Run.local()), whole, atol=1e-12)
@@ -85,13 +77,13 @@ def test_the_published_settings_are_the_defaults_and_survive_their_json() -> Non
 
 
 def test_more_components_than_there_are_directions_are_as_many_as_there_are() -> None:
-    problem = synthetic(cells=12)
+    problem = synthetic(cells=12, spots=80)
     few, many = (SpaGE(components=k).impute(problem, Run.local()) for k in (11, 500))
     np.testing.assert_allclose(few, many, atol=1e-9)
 
 
 def test_genes_without_variance_change_nothing() -> None:
-    problem = synthetic()
+    problem = synthetic(cells=150, spots=80)
     spots, cells = (np.column_stack([side.lognorm, np.full(len(side), 2.5, np.float32)])
                     for side in (problem.spots, problem.cells))  # fmt: skip
     names = (*problem.visible, "flat")
@@ -101,17 +93,17 @@ def test_genes_without_variance_change_nothing() -> None:
 
 
 def test_without_a_shared_direction_every_spot_gets_the_mean_of_all_cells() -> None:
-    problem = synthetic()
+    problem = synthetic(cells=150, spots=80)
     found = SpaGE(threshold=1.0).impute(problem, Run.local())
     mean = problem.cells.of(problem.targets).mean(axis=0, dtype=float)
     np.testing.assert_allclose(found, np.tile(mean, (80, 1)), atol=1e-12)
 
 
 def test_spots_alike_everywhere_or_a_single_visible_gene_are_answered() -> None:
-    problem = synthetic()
+    problem = synthetic(cells=150, spots=80)
     alike = Problem(Expression(problem.visible, np.ones((5, 20), np.float32)), problem.cells, problem.visible,
                     problem.targets)  # fmt: skip
-    single = Problem(Expression(("g4",), problem.spots.lognorm[:, :1]), problem.cells, ("g4",), problem.targets)
+    single = Problem(Expression(("g04",), problem.spots.lognorm[:, :1]), problem.cells, ("g04",), problem.targets)
     for corner in (alike, single):
         assert np.isfinite(SpaGE().impute(corner, Run.local())).all()
 

@@ -17,17 +17,9 @@ from models.baselines.spaotsc import SpaOTsc, gibbs_kernel, rank_profiles
 from models.component import canonical, rebuild
 from models.method import Expression, Problem, Run
 from tests.models.osmfish import mean_pcc, osmfish, part
+from tests.models.problems import synthetic
 
 Array = NDArray[Any]
-
-
-def synthetic(seed: int = 0, cells: int = 70, spots: int = 50, genes: int = 24) -> Problem:
-    rng = np.random.default_rng(seed)
-    programme = rng.gamma(0.6, 1.0, (5, genes))
-    names = tuple(f"g{i}" for i in range(genes))
-    x = np.log1p(rng.poisson(5 * rng.dirichlet(np.full(5, 0.2), cells) @ programme)).astype(np.float32)
-    y = np.log1p(rng.poisson(5 * rng.dirichlet(np.full(5, 0.5), spots) @ programme)).astype(np.float32)
-    return Problem(Expression(names[4:], y[:, 4:]), Expression(names, x), names[4:], names[:4])
 
 
 def correlations(problem: Problem) -> Array:

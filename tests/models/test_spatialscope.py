@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.datasets import load
+from harness.protocol import KFold, Protocol, pose, prepare
 from models.baselines._cell_typing import CellTyping
 from models.baselines._score_model import ClippedLikelihood, Langevin, NoiseLevels, ScoreMatching, ScoreNet
 from models.baselines.cell_type_mean import CellTypeMean
@@ -17,7 +20,7 @@ from models.baselines.spatialscope import Observed, SpatialScopeReduced
 from models.component import canonical, rebuild
 from models.method import Expression, Problem, Run
 from models.spadit.layers import generator
-from tests.models.osmfish import mean_pcc, osmfish
+from tests.models.osmfish import mean_pcc
 
 Array = NDArray[Any]
 SHORT = SpatialScopeReduced(training=ScoreMatching(hidden=64, most_steps=300))
@@ -242,9 +245,11 @@ def test_the_published_numbers_are_what_they_are_and_survive_their_json() -> Non
 
 
 @pytest.mark.real
-def test_on_real_tissue_it_stays_within_the_range_of_the_field() -> None:
-    problem, truth = osmfish()
+@pytest.mark.slow
+def test_on_real_tissue_it_knows_where_genes_are(real_data: Path) -> None:
+    problem, truth = pose(prepare(load("hippocampus_visium", [real_data]), Protocol()), KFold(5), 0)
     found = {type(m).__name__: m.impute(problem, Run.local()) for m in (SpatialScopeReduced(), CellTypeMean())}
-    scores = {name: mean_pcc(truth, prediction) for name, prediction in found.items()}
-    print(scores)  # the controls of those runs scored 0.158 and 0.086; over splits, their sd is 0.05
-    assert all(-0.1 < pcc < 0.35 for pcc in scores.values())
+    scores = {name: mean_pcc(truth.values, prediction) for name, prediction in found.items()}
+    print(scores)
+    # Measured .240 and .292; one that does not know the spots has 0 on average.
+    assert min(scores.values()) > 0.15

@@ -17,19 +17,11 @@ from models.component import canonical, rebuild
 from models.method import Expression, Problem, Run
 from tests.contracts.problems import reordered
 from tests.models.osmfish import mean_pcc, osmfish
+from tests.models.problems import synthetic
 
 Array = NDArray[Any]
 
 QUICK = StPlus(hidden=32, max_epochs=8, batch=32, neighbours=10)
-
-
-def synthetic(seed: int = 0, cells: int = 70, spots: int = 50, genes: int = 24) -> Problem:
-    rng = np.random.default_rng(seed)
-    programme = rng.gamma(0.6, 1.0, (5, genes))
-    names = tuple(f"g{i:02d}" for i in range(genes))
-    x = np.log1p(rng.poisson(5 * rng.dirichlet(np.full(5, 0.2), cells) @ programme)).astype(np.float32)
-    y = np.log1p(rng.poisson(5 * rng.dirichlet(np.full(5, 0.5), spots) @ programme)).astype(np.float32)
-    return Problem(Expression(names[8:], y[:, 8:]), Expression(names, x), names[8:], names[:4])
 
 
 def sides(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,7 +57,7 @@ class Literal(nn.Module):
 
 
 def test_its_loss_and_its_steps_are_those_of_the_network_in_one_piece() -> None:
-    cells, spots = sides(synthetic())
+    cells, spots = sides(synthetic(sc_only=4))
     ours = Autoencoder(cells.shape[1], spots.shape[1], 12, torch.Generator().manual_seed(0))
     literal = Literal(ours)
     method = StPlus(lr=0.01, weight_decay=0.3)  # a weight decay that shows
@@ -84,7 +76,7 @@ def test_its_loss_and_its_steps_are_those_of_the_network_in_one_piece() -> None:
 
 
 def test_spots_are_embedded_as_if_their_other_genes_were_0() -> None:
-    cells, spots = sides(synthetic())
+    cells, spots = sides(synthetic(sc_only=4))
     encoder = Autoencoder(cells.shape[1], spots.shape[1], 12, torch.Generator().manual_seed(0)).encoder()
     padded = torch.cat([spots, torch.zeros(50, 8)], dim=1)
     np.testing.assert_allclose(encoder.embedded(spots), encoder.embedded(padded), atol=1e-5)
@@ -95,7 +87,7 @@ def test_spots_are_embedded_as_if_their_other_genes_were_0() -> None:
 def test_its_answer_is_the_mean_over_networks_of_the_weighted_neighbours_and_its_sd_theirs_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    problem, rng = synthetic(), torch.Generator().manual_seed(0)
+    problem, rng = synthetic(sc_only=4), torch.Generator().manual_seed(0)
     encoders = [Encoder(torch.rand(6, 24, generator=rng) - 0.4, torch.zeros(6)) for _ in range(3)]
     monkeypatch.setattr(StPlus, "trained", lambda *_: encoders)
     mean, sd = QUICK.impute_with_sd(problem, Run.local())
@@ -122,7 +114,7 @@ def test_the_networks_of_the_epochs_of_lowest_loss_answer(monkeypatch: pytest.Mo
         return loss
 
     monkeypatch.setattr(StPlus, "epoch", epoch)
-    encoders = dataclasses.replace(QUICK, kept=3, max_epochs=6).trained(*sides(synthetic()), Run.local())
+    encoders = dataclasses.replace(QUICK, kept=3, max_epochs=6).trained(*sides(synthetic(sc_only=4)), Run.local())
     assert [float(encoder.bias[0]) for encoder in encoders] == [3.0, 4.0, 5.0]
 
 
@@ -131,19 +123,19 @@ def test_converging_at_once_still_leaves_as_many_networks_as_are_to_answer(monke
     run = Run.local()
     monkeypatch.setattr(run, "report", lambda step, of, validation=None: told.append(step))
     method = dataclasses.replace(QUICK, tolerance=1e9, kept=4, max_epochs=50)
-    assert len(method.trained(*sides(synthetic()), run)) == 4
+    assert len(method.trained(*sides(synthetic(sc_only=4)), run)) == 4
     assert told == [1, 2, 3, 4, 5, 50]
 
 
 def test_training_ends_when_the_loss_hardly_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([10.0, 9.0, 8.0, 7.0, 6.9, 5.0])
     monkeypatch.setattr(StPlus, "epoch", lambda *_: next(losses))
-    dataclasses.replace(QUICK, kept=2, tolerance=0.02).trained(*sides(synthetic()), Run.local())
+    dataclasses.replace(QUICK, kept=2, tolerance=0.02).trained(*sides(synthetic(sc_only=4)), Run.local())
     assert next(losses) == 5.0
 
 
 def test_the_other_genes_are_the_most_variable_whatever_is_asked_for() -> None:
-    problem = synthetic()
+    problem = synthetic(sc_only=4)
     variance = {gene: problem.cells.of([gene]).var() for gene in problem.cells.genes if gene not in problem.visible}
     assert most_variable(problem, 3) == sorted(sorted(variance, key=lambda gene: -variance[gene])[:3])
     assert most_variable(problem, 2000) == sorted(variance)
@@ -153,7 +145,7 @@ def test_the_other_genes_are_the_most_variable_whatever_is_asked_for() -> None:
 
 
 def test_another_order_of_genes_and_fewer_targets_change_no_bit() -> None:
-    problem = synthetic()
+    problem = synthetic(sc_only=4)
     turned = reordered(problem)
     found, other = (QUICK.impute(p, Run.local()) for p in (problem, turned))
     np.testing.assert_array_equal(other[:, [turned.targets.index(gene) for gene in problem.targets]], found)
@@ -162,7 +154,7 @@ def test_another_order_of_genes_and_fewer_targets_change_no_bit() -> None:
 
 
 def test_without_any_other_gene_the_spots_alone_train_the_network() -> None:
-    problem = synthetic()
+    problem = synthetic(sc_only=4)
     hidden = np.zeros((50, 16), dtype=bool)
     hidden[::7, 0] = True
     spots = Expression(problem.visible, np.where(hidden, 0, problem.spots.lognorm))
@@ -172,12 +164,12 @@ def test_without_any_other_gene_the_spots_alone_train_the_network() -> None:
 
 
 def test_batches_of_cells_only_or_of_spots_only_are_trained_on() -> None:
-    few = synthetic(cells=6, spots=4)
+    few = synthetic(cells=6, spots=4, sc_only=4)
     assert np.isfinite(dataclasses.replace(QUICK, batch=1, neighbours=3).impute(few, Run.local())).all()
 
 
 def test_a_cell_or_spot_without_counts_is_answered() -> None:
-    problem = synthetic()
+    problem = synthetic(sc_only=4)
     y, x = problem.spots.lognorm.copy(), problem.cells.lognorm.copy()
     y[:3], x[:3] = 0, 0
     empty = dataclasses.replace(problem, spots=Expression(problem.visible, y), cells=Expression(problem.cells.genes, x))
@@ -186,7 +178,7 @@ def test_a_cell_or_spot_without_counts_is_answered() -> None:
 
 def test_it_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    QUICK.impute(synthetic(), Run.local())
+    QUICK.impute(synthetic(sc_only=4), Run.local())
     assert list(tmp_path.iterdir()) == []
 
 
