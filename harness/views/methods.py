@@ -26,7 +26,7 @@ PLUG_INS = "spadit.methods"
 
 
 def method_facts() -> list[dict[str, Any]]:
-    """One entry per method and per part of SpaDiT: kind, name, class, summary, needs, parameters with defaults."""
+    """One entry per method and per part of SpaDiT: kind, name, class, summary, needs, joint, defaults."""
     facts = []
     for kind, package in PLACES.items():
         facts += [_facts(kind, cls) for cls in discover(package, Method).values()]
@@ -77,6 +77,7 @@ def _facts(kind: str, cls: type[Component]) -> dict[str, Any]:
         "version": cls.version,
         "summary": (inspect.getdoc(cls) or "").split("\n")[0],
         "needs": {name: value for name, value in needs.items() if value},
+        "joint": issubclass(cls, Method) and cls.joint,
         "parameters": {f.name: _default(f) for f in dataclasses.fields(cls)},
     }
 

@@ -22,6 +22,7 @@ def test_every_file_that_defines_a_method_is_listed_with_its_defaults() -> None:
     assert {"spadit", "spage", "gene_mean", "low_rank_ridge", "transformer", "flash_attention"} <= set(facts)
     assert facts["spage"]["parameters"]["neighbours"] == 50
     assert facts["spadit"]["needs"] == {"randomness": True}
+    assert [name for name, fact in facts.items() if fact["joint"]] == ["gimvi", "spatialscope", "stdiff"]
 
 
 def test_a_method_of_another_package_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
