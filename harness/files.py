@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from harness.errors import BadInput
 
@@ -39,13 +42,22 @@ class LocalFiles:
         return self.path(name).exists()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a whole file: temporary file in the same folder, fsync, replace, fsync of the folder."""
+        """Write a whole file."""
+        with self.writing(name) as file:
+            file.write(data)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to write to, there once the body ends: a temporary one beside it, fsync, replace, fsync of the folder.
+
+        If the body raises, nothing is left behind, and what was there stays.
+        """
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             # mkstemp files are private to their owner; a shared store needs what the umask allows.

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from harness.checkpoints import Checkpoints
 from harness.metrics import metrics
 from harness.protocol import HeldOutGenes, Prepared, Protocol, Split, Task, pose
 from harness.record import Cause, Outcome, Record
@@ -126,18 +127,47 @@ class Setting:
 
 
 class TrialRun(Run):
-    """The run of a trial: tells a listener how far it is, stops at the deadline, notes when fitting ended."""
+    """The run of a trial: tells a listener how far it is, stops at the deadline, notes when fitting ended.
 
-    def __init__(self, rng: np.random.Generator, setting: Setting, listen: Callable[[float], None] | None) -> None:
+    A trial that goes on from a checkpoint has the seconds behind it that it took until then (`before`).
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        setting: Setting,
+        listen: Callable[[float], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
         super().__init__(rng, setting.device, setting.threads)
         self._listen = listen
+        self._checkpoints = checkpoints
         self._started = time.monotonic()
         self._timeout = setting.timeout
+        self.before = 0.0
         self.fitted_after: float | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the trial has run, before a kill too."""
+        return self.before + time.monotonic() - self._started
+
+    def save(self, state: Any) -> None:
+        """See `Run.save`; not every one is written (see `checkpoints`)."""
+        if self._checkpoints is not None and self._checkpoints.due():
+            self._checkpoints.write({"seconds": self.elapsed, "state": state})
+
+    def restored(self) -> Any:
+        """See `Run.restored`."""
+        saved = None if self._checkpoints is None else self._checkpoints.read()
+        if saved is None:
+            return None
+        self.before = saved["seconds"]
+        return saved["state"]
 
     def report(self, step: int, of: int, validation: float | None = None) -> None:
         """See `Run.report`; raises `Stopped` once the time limit is over."""
-        elapsed = time.monotonic() - self._started
+        elapsed = self.elapsed
         if step >= of:
             self.fitted_after = elapsed
         if self._timeout is not None and elapsed > self._timeout:
@@ -153,11 +183,13 @@ def run_trial(
     data: Prepared,
     setting: Setting | None = None,
     listen: Callable[[float], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Outcome:
     """Run a trial and score it. Never raises for what the method does: failing and skipping are outcomes.
 
     data: the trial's dataset under its protocol, from `harness.protocol.prepare`.
     listen: called now and then with the share of the method's work that is done.
+    checkpoints: where the method's own go; without, a trial that is killed starts anew.
     """
     setting = setting or Setting()
     if data.dataset_id != trial.dataset_id or data.protocol != trial.protocol:
@@ -169,7 +201,7 @@ def run_trial(
         start = clock()
         problem, truth = pose(data, trial.split, trial.fold, trial.sampling_rate, trial.task)
         loaded = clock()
-        run = TrialRun(trial.rng(), setting, listen)
+        run = TrialRun(trial.rng(), setting, listen, checkpoints)
         common = _common(trial, problem, setting, started_at, data.kind)
         common["n_spots"] = {"measured": len(data.spots), "scored": len(truth.spots)}
         try:
@@ -194,7 +226,7 @@ def run_trial(
         timings={
             "load": round(loaded - start, 4),
             "fit": None if fitted is None else round(fitted, 4),
-            "impute": round(imputed - loaded - (fitted or 0.0), 4),
+            "impute": round(run.before + imputed - loaded - (fitted or 0.0), 4),
             "score": round(clock() - imputed, 4),
         },
         peak_memory_mib=peak_memory_mib(),

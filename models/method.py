@@ -7,6 +7,7 @@ A `Run` says how (random stream, device, threads, checkpoints); nothing in it ma
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,16 @@ class Problem:
         return tuple(gene for gene in self.visible if gene not in kept)
 
 
+@dataclass(frozen=True)
+class Size:
+    """How large a problem is: spots, single cells, visible genes, and genes of the single-cell reference."""
+
+    spots: int
+    cells: int
+    visible: int
+    sc_genes: int
+
+
 class Run:
     """How a method runs: its random stream, its device, its threads, and where it reports and checkpoints.
 
@@ -138,8 +149,11 @@ class Run:
         """Say how far the run is (`step` of `of`) and its validation score; may raise `Stopped`."""
 
     def save(self, state: Any) -> None:
-        """Checkpoint: a (nested) dict of tensors, arrays, numbers and text. Removed when the trial is recorded."""
-        self._saved = state
+        """Checkpoint: dicts and lists of torch tensors, numbers and text. Removed when the trial is recorded.
+
+        The state may be live, as training goes on in place: what is to be kept of it is copied before this returns.
+        """
+        self._saved = copy.deepcopy(state)
 
     def restored(self) -> Any:
         """The last saved state, or None at a fresh start."""
@@ -198,6 +212,10 @@ class Method(Component):
         varies. It is None where nothing natural does: a method invents no uncertainty.
         """
         return self.impute(problem, run), None
+
+    def memory(self, size: Size) -> int | None:
+        """Bytes that a run on a problem of that size takes on its device beyond its input; None where unknown."""
+        return None
 
 
 def absent_packages(method: type[Method]) -> str | None:

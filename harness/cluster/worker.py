@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from harness.checkpoints import Checkpoints
 from harness.protocol import Prepared
 from harness.record import Record
 from harness.store import Store
@@ -42,9 +43,12 @@ def work(
     for trial in batch:
         its_setting = replace(setting, code=codes[trial.variant_id])
         listen = _throttled(partial(_tell_share, tell, trial.id))
+        checkpoints = Checkpoints(store.files, trial.id, its_setting.code)
         with _watched(trial, store, its_setting):
-            outcome = run_trial(trial, data(trial.dataset_id), its_setting, listen)
+            outcome = run_trial(trial, data(trial.dataset_id), its_setting, listen, checkpoints)
         record = store.put(outcome, keep_prediction=trial.id in keep)
+        if record.cause != "timeout":  # with more time, it could go on from there
+            checkpoints.remove()
         del outcome
         release_memory()
         tell(summary(record))

@@ -169,13 +169,13 @@ class Trainer:
         return (error.square() * scored).sum() / scored.sum().clamp(min=1)
 
     def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs to go on to the bit: copies, since training goes on in place."""
+        """Everything a resumed run needs to go on to the bit; not copied, and training goes on in place."""
         return {
             "step": self.step,
-            "weights": copied(self.weights),
-            "optimizer": {name: copied(self.optimizer.state[weight]) for name, weight in self.weights.items()},
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "optimizer": {name: dict(self.optimizer.state[weight]) for name, weight in self.weights.items()},
             "rng": self.rng.get_state(),
-            "best": {"loss": self.best, "weights": copied(self.best_weights)},
+            "best": {"loss": self.best, "weights": self.best_weights},
         }
 
     def load(self, state: dict[str, Any]) -> None:
