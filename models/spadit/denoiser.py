@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .backbones._base import Backbone
 from .conditions._base import Condition
+from .conditions.none import Zero
 from .latent import Latent
 from .layers import Streams, TimeEmbedding, zero_linear
 from .tokens import Memory, Tokens
@@ -28,7 +29,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Given:
-    """What does not depend on x_t and t: Phi's SC part (B, H/2), psi (B, H), the linear path (B, S), the context."""
+    """What does not depend on x_t and t: Phi's SC part (B, H/2), psi (B or 1, H), the direct path (B, S), context."""
 
     sc: Tensor | None
     psi: Tensor
@@ -52,18 +53,20 @@ class Denoiser(nn.Module):
         spots: int,
         features: int,
         rng: Streams,
+        learns_variance: bool = False,
     ) -> None:
         super().__init__()
         width = backbone.hidden
         self.phi = latent.build(spots, features, width, rng)
         self.direct = zero_linear(features, spots) if latent.direct else None
-        self.psi = condition.build(features, width, rng)
+        self.psi = condition.build(features, width, rng) if backbone.conditioned else Zero(width)
         self.time = TimeEmbedding(width, rng)
         self.flag = nn.Parameter(torch.zeros(width)) if tokens.context_size() else None
         self.trunk = backbone.build(tokens, rng)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Sequential(nn.SiLU(), zero_linear(width, 2 * width))
+        self.modulation = nn.Sequential(nn.SiLU(), zero_linear(width, 2 * width)) if backbone.conditioned else None
         self.head = zero_linear(width, spots)
+        self.variance = zero_linear(width, spots) if learns_variance else None
 
     def given(self, sc: Tensor, scope: Tensor, shown: Shown | None) -> Given:
         """What is known of target genes sc (B, K), given the scope (N, K) and the context."""
@@ -80,9 +83,14 @@ class Denoiser(nn.Module):
         return self.trunk.remember(tokens, self.time(start) + self.psi(shown.sc, scope))
 
     def forward(self, x: Tensor, t: Tensor, given: Given) -> Tensor:
-        """(..., B, S) the prediction at x_t (..., B, S) and t, () or (B,)."""
+        """(..., B, S) the prediction at x_t (..., B, S) and t, () or (B,); (..., B, 2 S) if it learns the variance."""
         c = self.time(t) + given.psi  # (B, H)
         h = self.trunk(self.phi(x, given.sc), c, given.memory)  # (..., B, H)
-        shift, scale = self.modulation(c).chunk(2, -1)  # (B, H)
-        out = self.head(self.norm(h) * (1 + scale) + shift)  # (..., B, S)
-        return out if given.direct is None else out + given.direct  # (..., B, S)
+        h = self.norm(h)  # (..., B, H)
+        if self.modulation is not None:
+            shift, scale = self.modulation(c).chunk(2, -1)  # (B, H)
+            h = h * (1 + scale) + shift  # (..., B, H)
+        out = self.head(h)  # (..., B, S)
+        if given.direct is not None:
+            out = out + given.direct  # (..., B, S)
+        return out if self.variance is None else torch.cat([out, self.variance(h)], -1)

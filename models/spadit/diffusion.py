@@ -60,6 +60,23 @@ class Quadratic(Schedule):
 
 
 @dataclass(frozen=True)
+class Linear(Schedule):
+    """beta_t grows linearly (Ho, Jain & Abbeel 2020). `first` and `last` hold for T = 1000 and scale as `Quadratic`'s.
+
+    With the same end points it adds more noise than the quadratic schedule at every step between them.
+    """
+
+    first: float = 1e-4
+    last: float = 0.02
+
+    def betas(self) -> Tensor:
+        """(T,) float64."""
+        scale = 1000.0 / self.steps
+        ends = [min(beta * scale, 0.999) for beta in (self.first, self.last)]
+        return torch.linspace(ends[0], ends[1], self.steps, dtype=torch.float64)  # (T,)
+
+
+@dataclass(frozen=True)
 class Cosine(Schedule):
     """abar_t = f(t) / f(0) with f(t) = cos^2((t/T + offset) / (1 + offset) pi/2) (Nichol & Dhariwal 2021, eq. 17).
 
@@ -157,8 +174,20 @@ class Diffusion:
         return self.parametrisation.target(x0, eps, *self.amplitudes(t, x0))
 
     def x0(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """(..., B, S) the clean sample that a prediction implies."""
-        return self.parametrisation.x0(prediction, x_t, *self.amplitudes(t, x_t))
+        """(..., B, S) the clean sample that a prediction implies; what it says of the variance is left out."""
+        return self.parametrisation.x0(prediction[..., : x_t.shape[-1]], x_t, *self.amplitudes(t, x_t))
+
+    def learned_log_variance(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """(..., B, S) log variance of p(x_{t-1} | x_t) that a prediction of 2 S columns says in its second half.
+
+        v log beta_t + (1 - v) log beta~_t with v = (1 + said) / 2, eq. 15 of Nichol & Dhariwal 2021; beta~_1, which is
+        0, counts as beta~_2, as there.
+        """
+        v = (1 + prediction[..., x_t.shape[-1] :]) / 2
+        later = t.clamp(min=2)
+        tilde = (1 - self.bar(later - 1, x_t)) / (1 - self.bar(later, x_t)) * _column(self.betas[later], x_t)
+        high, low = _column(self.betas[t], x_t).log().to(x_t.dtype), tilde.log().to(x_t.dtype)
+        return v * high + (1 - v) * low
 
     def eps(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """(..., B, S) the noise between x0 and x_t: eq. 10 solved for eps (eq. 6)."""

@@ -34,21 +34,25 @@ def generator(seed: int, device: str = "cpu") -> torch.Generator:
 
 def linear(n_in: int, n_out: int, rng: Streams) -> nn.Linear:
     """A linear layer, weights uniform in +-1/sqrt(n_in), bias 0."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer = zero_linear(n_in, n_out)
     bound = 1.0 / math.sqrt(n_in)
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=rng.weights)
-        layer.bias.zero_()
+    uniform(layer.weight, -bound, bound, rng)
     return layer
 
 
 def zero_linear(n_in: int, n_out: int) -> nn.Linear:
     """A linear layer that starts as zero: a gate that is shut, a head that predicts nothing yet."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, device=torch.get_default_device())
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.zero_()
     return layer
+
+
+@torch.no_grad()
+def uniform(weight: Tensor, low: float, high: float, rng: Streams) -> Tensor:
+    """Draw a weight, in place, uniform from `low` to `high`; a network that is only measured has nothing to draw."""
+    return weight if weight.is_meta else weight.uniform_(low, high, generator=rng.weights)
 
 
 class Dropout(nn.Module):

@@ -48,6 +48,10 @@ class SCFeatures(Component):
     def axes(self, cells: Array) -> Array | None:
         """(n_cells, K) directions in cell space, from the training genes' SC columns; None for the cells themselves."""
 
+    @abstractmethod
+    def size(self, cells: int, genes: int) -> int:
+        """K, the number of features, for n_cells cells and G training genes of full rank."""
+
     def fit(self, cells: Array, x0: Array) -> FittedFeatures:
         """Fit to training genes: their SC columns (n_cells, G), log-normalised, and their samples x0 (G, S)."""
         axes = self.axes(cells)
@@ -86,6 +90,10 @@ class PrincipalCells(SCFeatures):
             return np.zeros((len(cells), 1))
         return cells @ (vectors[:, kept] / np.sqrt(values[kept]))  # (n_cells, K)
 
+    def size(self, cells: int, genes: int) -> int:
+        """The rank asked for, or what there is."""
+        return min(self.rank, cells, genes)
+
 
 @dataclass(frozen=True)
 class RawCells(SCFeatures):
@@ -96,6 +104,10 @@ class RawCells(SCFeatures):
     def axes(self, cells: Array) -> None:
         """None: no projection."""
         return
+
+    def size(self, cells: int, genes: int) -> int:
+        """n_cells."""
+        return cells
 
 
 def leave_one_out_ridge(features: Array, x0: Array) -> float:

@@ -11,16 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..method import Array, Method, Needs, Problem, Run
+from ..method import Array, Method, Needs, Problem, Run, Size
 from .backbones._base import Backbone
 from .backbones.transformer import Transformer
 from .conditions._base import Condition
 from .conditions.flash_attention import FlashAttention
 from .denoiser import Denoiser
 from .diffusion import CleanSample, Diffusion, Epsilon, Parametrisation, Quadratic, Schedule
+from .footprint import footprint
 from .latent import Latent
 from .layers import Streams, generator
 from .masking import EntryMask, FullMask, Masking
+from .numerics import Numerics
 from .samplers import DDIM, DDPM, Sampler
 from .sc_features import FittedFeatures, PrincipalCells, RawCells, SCFeatures
 from .spot_space import FittedSpace, LowRank, RawSpots, SpotSpace
@@ -44,6 +46,7 @@ class SpaDiT(Method):
     SC features and psi's scope are fitted without the targets, and a gene's noise is seeded by its name.
     """
 
+    version: ClassVar[int] = 2
     needs: ClassVar[Needs] = Needs(randomness=True)
     chosen_on: ClassVar[Mapping[str, str]] = {"seqfishplus_cortex": "f83412734f102197", "pdac": "2a1f42901abfa47e"}
     spread: ClassVar[str] = (
@@ -63,6 +66,7 @@ class SpaDiT(Method):
     sc_features: SCFeatures = field(default_factory=PrincipalCells)
     masking: Masking = field(default_factory=FullMask)
     training: Training = field(default_factory=Training)
+    numerics: Numerics = field(default_factory=Numerics)
 
     def __post_init__(self) -> None:
         if self.draws < 1:
@@ -133,18 +137,26 @@ class SpaDiT(Method):
             task.genes.x0.shape[1],
             task.genes.scope.shape[1],
             streams,
+            self.sampler.learns_variance,
         ).to(run.device)
-        Trainer(self.training, model, diffusion, self.masking, task.genes, rng).run(run)
+        model.psi.fit(task.genes.scope)
+        self.numerics.prepare(model)
+        Trainer(self.training, model, diffusion, self.masking, task.genes, rng, self.numerics).run(run)
         columns = problem.cells.of(problem.targets)  # (n_cells, n_targets)
         x0, sds = [], []
         for start, names in _chunks(problem.targets, TOGETHER):
             own = columns[:, start : start + TOGETHER]
-            draws = self.generate(model, diffusion, task, own, seed, names)  # (R, B, S)
+            with self.numerics.computing(run.device):
+                draws = self.generate(model, diffusion, task, own, seed, names)  # (R, B, S)
             x0.append(draws.mean(0).cpu().numpy())
             if with_sd:
                 sds.append(_sd(task.space.decode(draw, own) for draw in draws.cpu().numpy()))
         mean = task.space.decode(np.concatenate(x0), columns).astype(np.float32)
         return mean, np.concatenate(sds, axis=1).astype(np.float32) if with_sd else None
+
+    def memory(self, size: Size) -> int:
+        """Of training, which takes more than sampling; counted on the network itself (see `footprint`)."""
+        return footprint(self, size.spots, size.cells, size.visible, size.sc_genes - size.visible).total
 
     @torch.no_grad()
     def generate(
@@ -161,7 +173,7 @@ class SpaDiT(Method):
         def noise() -> Tensor:
             return torch.stack([torch.randn(shape, generator=s) for s in streams], 1).to(genes.x0)  # (R, B, S)
 
-        return self.sampler.sample(lambda x, t: model(x, t, given), diffusion, noise)
+        return self.sampler.sample(lambda x, t: model(x, t, given).float(), diffusion, noise)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,6 +37,10 @@ class SpotSpace(Component):
         """Whether coordinates are spots, so that entries of a gene can be masked."""
 
     @abstractmethod
+    def size(self, spots: int, genes: int) -> int:
+        """S, the number of coordinates, for M spots and G training genes of full rank."""
+
+    @abstractmethod
     def fit(self, spots: Array, cells: Array) -> FittedSpace:
         """Fit to training genes: spots (M, G) and cells (n_cells, G), log-normalised."""
 
@@ -53,6 +57,10 @@ class RawSpots(SpotSpace):
     def by_spot(self) -> bool:
         """True."""
         return True
+
+    def size(self, spots: int, genes: int) -> int:
+        """M."""
+        return spots
 
     def fit(self, spots: Array, cells: Array) -> FittedSpace:
         """S = M; the SC columns are not used."""
@@ -81,6 +89,10 @@ class LowRank(SpotSpace):
     def by_spot(self) -> bool:
         """False."""
         return False
+
+    def size(self, spots: int, genes: int) -> int:
+        """The rank asked for, or what there is."""
+        return min(self.rank, spots, genes)
 
     def fit(self, spots: Array, cells: Array) -> FittedSpace:
         """S = min(rank, what the training genes span)."""

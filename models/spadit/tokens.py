@@ -118,6 +118,13 @@ class ContextMixer(Mixer):
         q, k, v = self.split(context)  # (h, C, D)
         return self.merge(nn.functional.scaled_dot_product_attention(q, k, v)), (k, v)  # (C, H)
 
+    def show(self, context: Tensor) -> Memory:
+        """The keys and values alone."""
+        width = context.shape[-1]
+        told = nn.functional.linear(context, self.qkv.weight[width:], self.qkv.bias[width:])  # (C, 2 H)
+        k, v = told.unflatten(-1, (2, self.heads, -1)).movedim(-3, 0).transpose(-3, -2)  # (2, h, C, D)
+        return k, v
+
     def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
         """(..., B, H): softmax over the C context logits and the token's own, with no B x B mask."""
         q, k, v = self.split(x)  # (..., h, B, D)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,10 +18,15 @@ from ..method import Run, Skipped
 from .denoiser import Denoiser, Shown
 from .diffusion import Diffusion
 from .layers import copied
+from .likelihood import step_term
+from .losses import Batch, Loss, SquaredError
 from .masking import Masking
+from .numerics import Numerics
 
 REPORT_EVERY = 20
 SAVE_EVERY = 50
+BOUND_SHARE = 1e-3
+"""Lambda of the hybrid loss."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class EarlyStop(Component):
 class Training(Component):
     """AdamW with warm-up, cosine decay, gradient clipping and an average of the weights.
 
+    steps: gradient steps. epochs: passes over the training genes in their place, if given, as the paper counts.
     lr: reached after `warmup` steps; falls to a tenth along a cosine. weight_decay, beta2: AdamW's.
     batch: genes per step; beyond the number of training genes it means all of them, or, with `resample`, a draw with
         replacement.
@@ -55,9 +61,13 @@ class Training(Component):
     dropout: on Phi's SC part and inside the MLPs of backbone and condition.
     further: SC genes beyond the training genes that psi looks at in one step, drawn anew each time; at inference it
         looks at all of its scope.
+    loss: what errors cost.
     """
 
+    version: ClassVar[int] = 2
+
     steps: int = 300
+    epochs: int | None = None
     lr: float = 1e-3
     warmup: int = 50
     weight_decay: float = 0.01
@@ -70,6 +80,7 @@ class Training(Component):
     pairs: float = 0.7
     dropout: float = 0.3
     further: int = 256
+    loss: Loss = field(default_factory=SquaredError)
     early_stop: EarlyStop | None = None
 
     def __post_init__(self) -> None:
@@ -78,16 +89,21 @@ class Training(Component):
             "at least 0": {name: getattr(self, name) >= 0 for name in ("warmup", "weight_decay", "further")},
             "at least 0 and below 1": {name: 0 <= getattr(self, name) < 1 for name in ("ema", "beta2", "dropout")},
             "between 0 and 1": {"pairs": 0 <= self.pairs <= 1},
+            "at least 1, or None": {"epochs": self.epochs is None or self.epochs >= 1},
         }
         for rule, names in valid.items():
             for name, holds in names.items():
                 if not holds:
                     raise ValueError(f"Training({name}={getattr(self, name)}): must be {rule}.")
 
-    def rate(self, step: int) -> float:
+    def length(self, genes: int) -> int:
+        """Gradient steps on so many training genes."""
+        return self.steps if self.epochs is None else self.epochs * math.ceil(genes / self.batch)
+
+    def rate(self, step: int, of: int) -> float:
         """Learning rate of the given step (from 0)."""
         rise = min(1.0, (step + 1) / max(1, self.warmup))
-        return self.lr * rise * (0.55 + 0.45 * math.cos(math.pi * step / self.steps))
+        return self.lr * rise * (0.55 + 0.45 * math.cos(math.pi * step / of))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +139,12 @@ class Trainer:
         masking: Masking,
         genes: Genes,
         rng: torch.Generator,
+        numerics: Numerics,
     ) -> None:
         if recipe.early_stop is not None and len(genes.held) == 0:
             raise Skipped("early stopping needs validation genes, and this problem names none; use early_stop=None.")
         self.recipe, self.model, self.diffusion, self.masking = recipe, model, diffusion, masking
-        self.genes, self.rng = genes, rng
+        self.genes, self.rng, self.numerics = genes, rng, numerics
         self.weights = dict(model.named_parameters())
         self.average = copied(self.weights)
         self.optimizer = torch.optim.AdamW(
@@ -137,6 +154,7 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
+        self.steps = recipe.length(len(genes.x0))
         self.step = 0
         self.best, self.waited = -math.inf, 0
         self.best_average: dict[str, Tensor] = {}  # of early stopping, once it has looked
@@ -145,13 +163,13 @@ class Trainer:
         """Train to the end from wherever it stands, then leave the result in the model, in evaluation mode."""
         if (state := run.restored()) is not None:
             self.load(state)
-        while self.step < self.recipe.steps and not self.stopped():
+        while self.step < self.steps and not self.stopped():
             self.advance()
             score = self.validate()
-            if self.step % SAVE_EVERY == 0 or self.step == self.recipe.steps:
+            if self.step % SAVE_EVERY == 0 or self.step == self.steps:
                 run.save(self.state())
-            if self.step % REPORT_EVERY == 0 or score is not None or self.step == self.recipe.steps:
-                run.report(self.step, of=self.recipe.steps, validation=score)
+            if self.step % REPORT_EVERY == 0 or score is not None or self.step == self.steps:
+                run.report(self.step, of=self.steps, validation=score)
         chosen = self.best_average or self.average
         with torch.no_grad():
             for name, weight in self.weights.items():
@@ -165,12 +183,11 @@ class Trainer:
     def advance(self) -> None:
         """One gradient step on one batch, and one step of the average."""
         self.model.train()
-        loss = self.loss()
-        self.optimizer.zero_grad()
-        loss.backward()
+        self.optimizer.zero_grad()  # before the forward pass: what that keeps and last step's gradients never coexist
+        self.loss().backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate(self.step)
+            group["lr"] = self.recipe.rate(self.step, self.steps)
         self.optimizer.step()
         self.step += 1
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
@@ -178,7 +195,7 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - decay)
 
     def loss(self) -> Tensor:
-        """Mean squared error on the noised entries of one batch (eq. 8, in the chosen parametrisation)."""
+        """The loss of one batch."""
         genes, rng = self.genes, self.rng
         scope = self.draw_scope()  # (N, K)
         pool, shown = self.roles(scope)
@@ -191,15 +208,26 @@ class Trainer:
         noised = self.masking.draw(zero, rng)  # (B, S)
         eps = self.normal(x0.shape)  # (B, S)
         x_t = torch.where(noised, self.diffusion.forward(x0, t, eps), x0)  # (B, S)
-        error = self.model(x_t, t, self.model.given(sc, scope, shown)) - self.diffusion.target(x0, t, eps)  # (B, S)
-        return (error.square() * noised).sum() / noised.sum().clamp(min=1)  # ()
+        with self.numerics.computing(x_t.device.type):
+            said = self.model(x_t, t, self.model.given(sc, scope, shown)).float()  # (B, S), or (B, 2 S): the variance
+        wanted = self.diffusion.target(x0, t, eps)  # (B, S)
+        batch = Batch(said[:, : x0.shape[1]], wanted, noised, zero, x0, x_t, t)
+        loss = self.recipe.loss.of(batch, self.diffusion)
+        return loss if self.model.variance is None else loss + self.of_variance(said, batch)
+
+    def of_variance(self, said: Tensor, batch: Batch) -> Tensor:
+        """() the bound's share of the hybrid loss of Nichol & Dhariwal 2021, from which only the variance learns."""
+        guess = self.diffusion.x0(said.detach(), batch.x_t, batch.t)  # (B, S)
+        log_variance = self.diffusion.learned_log_variance(said, batch.x_t, batch.t)  # (B, S)
+        terms = step_term(self.diffusion, batch.x0, batch.x_t, batch.t, guess, log_variance)  # (B, S)
+        return BOUND_SHARE * self.diffusion.steps * batch.mean(terms)
 
     def draw_scope(self) -> Tensor:
         """The training genes and a fresh draw of further genes, with fresh noise on their SC features."""
         n, whole = len(self.genes.x0), self.genes.scope
         beyond = torch.randperm(len(whole) - n, generator=self.rng, device=whole.device)[: self.recipe.further]
         scope = torch.cat([whole[:n], whole[n + beyond]])  # (N, K)
-        return scope + self.genes.noise * self.normal(scope.shape)  # (N, K)
+        return scope + self.genes.noise * self.normal(scope.shape) if self.genes.noise else scope  # (N, K)
 
     def roles(self, scope: Tensor) -> tuple[Tensor, Shown | None]:
         """Places of genes that may play targets, and the others as context where tokens have one.
@@ -263,18 +291,19 @@ class Trainer:
         genes = self.genes
         t = torch.tensor(self.diffusion.steps, device=genes.held.device)
         x_t = genes.x0.new_zeros(len(genes.held), genes.x0.shape[1])  # (V, S)
-        given = self.model.given(genes.held, genes.scope, genes.shown())
-        return genes.judge(self.diffusion.x0(self.model(x_t, t, given), x_t, t))
+        with self.numerics.computing(x_t.device.type):
+            said = self.model(x_t, t, self.model.given(genes.held, genes.scope, genes.shown())).float()  # (V, S)
+        return genes.judge(self.diffusion.x0(said, x_t, t))
 
     def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs to go on to the bit: copies, since training goes on in place."""
+        """Everything a resumed run needs to go on to the bit; not copied, and training goes on in place."""
         return {
             "step": self.step,
-            "weights": copied(self.weights),
-            "average": copied(self.average),
-            "optimizer": {name: copied(self.optimizer.state[weight]) for name, weight in self.weights.items()},
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "average": self.average,
+            "optimizer": {name: dict(self.optimizer.state[weight]) for name, weight in self.weights.items()},
             "rng": self.rng.get_state(),
-            "best": {"score": self.best, "waited": self.waited, "average": copied(self.best_average)},
+            "best": {"score": self.best, "waited": self.waited, "average": self.best_average},
         }
 
     def load(self, state: dict[str, Any]) -> None:

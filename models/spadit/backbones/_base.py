@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -14,7 +15,12 @@ from ..tokens import Memory, Tokens
 
 @dataclass(frozen=True)
 class Backbone(Component):
-    """A network over gene tokens, modulated by a condition. `hidden` is H, the width of everything around it."""
+    """A network over gene tokens, modulated by a condition. `hidden` is H, the width of everything around it.
+
+    conditioned: whether timestep and condition reach it; where they do not, they do not reach the head either.
+    """
+
+    conditioned: ClassVar[bool] = True
 
     hidden: int = 128
 

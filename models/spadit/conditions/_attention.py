@@ -11,14 +11,25 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ..layers import Dropout, Streams, linear, zero_linear
-from ._base import Psi
+from ..layers import Dropout, Streams, check_one_of, linear, zero_linear
+from ._base import Condition, Psi
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Softmax attention of queries (1, h, B, D) over keys and values (1, h, N, D), giving (1, h, B, D)."""
 
 Readout = Literal["gene", "pooled"]
 READOUTS = ("gene", "pooled")
+
+
+def check_encoder(owner: Condition, layers: int, heads: int, readout: Readout, max_genes: int) -> None:
+    """Refuse, in one sentence, settings that no attention encoder has."""
+    name = type(owner).__name__
+    check_one_of(name, "readout", readout, READOUTS)
+    if layers < 1 or heads < 1 or max_genes < 0:
+        raise ValueError(
+            f"{name}(layers={layers}, heads={heads}, max_genes={max_genes}): layers and heads must be at least 1, "
+            "max_genes at least 0."
+        )
 
 
 class GeneAttention(Psi):
@@ -36,7 +47,7 @@ class GeneAttention(Psi):
         self.out = zero_linear(width, width)  # what psi says grows from nothing: it overfits when it starts loud
 
     def forward(self, genes: Tensor, scope: Tensor) -> Tensor:
-        """(B, H): the attended row of each gene, or the mean attended row of the scope, the same for every gene."""
+        """(B, H): the attended row of each gene; (1, H): the mean attended row of the scope, for every gene."""
         x, rows = self.embed(genes), self.embed(scope)  # (B, H), (N, H)
         pooled = self.readout == "pooled"
         for i, layer in enumerate(self.layers):
@@ -45,7 +56,7 @@ class GeneAttention(Psi):
             if pooled or i < len(self.layers) - 1:  # nobody reads the scope after the last layer
                 rows = layer(rows, rows)  # (N, H)
         if pooled:
-            return self.out(rows.mean(0, keepdim=True)).expand(len(genes), -1)  # (B, H)
+            return self.out(rows.mean(0, keepdim=True))  # (1, H)
         return self.out(x)  # (B, H)
 
 

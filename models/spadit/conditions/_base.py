@@ -27,6 +27,12 @@ class Condition(Component):
 class Psi(nn.Module):
     """A built encoder."""
 
+    def fit(self, scope: Tensor) -> None:
+        """Learn what is found in closed form from the SC rows in scope (N, K), before training; nothing by default."""
+
     @abstractmethod
     def forward(self, genes: Tensor, scope: Tensor) -> Tensor:
-        """(B, H) the condition of genes (B, K), given the SC rows of all genes in scope (N, K)."""
+        """(B, H) the condition of genes (B, K), given the SC rows of all genes in scope (N, K).
+
+        (1, H) where it is the same for every gene: the backbone then computes its modulation once.
+        """

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...method import Skipped
-from ..layers import Streams, check_one_of
-from ._attention import READOUTS, GeneAttention, Readout
+from ..layers import Streams
+from ._attention import GeneAttention, Readout, check_encoder
 from ._base import Condition
 
 
@@ -31,12 +31,7 @@ class FlashAttention(Condition):
     max_genes: int = 2048
 
     def __post_init__(self) -> None:
-        check_one_of("FlashAttention", "readout", self.readout, READOUTS)
-        if self.layers < 1 or self.heads < 1 or self.max_genes < 0:
-            raise ValueError(
-                f"FlashAttention(layers={self.layers}, heads={self.heads}, max_genes={self.max_genes}): layers and "
-                "heads must be at least 1, max_genes at least 0."
-            )
+        check_encoder(self, self.layers, self.heads, self.readout, self.max_genes)
 
     def further_genes(self) -> int:
         """`max_genes`."""

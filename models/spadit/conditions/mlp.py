@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -16,9 +17,11 @@ from ._base import Condition, Psi
 class MLP(Condition):
     """`layers` linear layers on each gene's SC row.
 
-    readout: "gene" gives each gene its own embedding, "pooled" the mean over the genes in scope (the visible genes and
-    2048 further ones), the same for every gene.
+    readout: "gene" gives each gene its own embedding; "pooled" embeds the mean row over the genes in scope (the visible
+    genes and 2048 further ones), the same for every gene, as the released code does.
     """
+
+    version: ClassVar[int] = 2
 
     layers: int = 2
     readout: Readout = "gene"
@@ -45,7 +48,7 @@ class RowMLP(Psi):
         self.net, self.readout = net, readout
 
     def forward(self, genes: Tensor, scope: Tensor) -> Tensor:
-        """(B, H): each gene's embedding, or the mean over the scope."""
+        """(B, H): each gene's embedding; (1, H): that of the scope's mean."""
         if self.readout == "gene":
             return self.net(genes)  # (B, H)
-        return self.net(scope).mean(0, keepdim=True).expand(len(genes), -1)  # (B, H)
+        return self.net(scope.mean(0, keepdim=True))  # (1, H)

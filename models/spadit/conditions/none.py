@@ -27,5 +27,5 @@ class Zero(Psi):
         self.width = width
 
     def forward(self, genes: Tensor, scope: Tensor) -> Tensor:
-        """(B, H) zeros."""
-        return genes.new_zeros(len(genes), self.width)  # (B, H)
+        """(1, H) zeros."""
+        return genes.new_zeros(1, self.width)  # (1, H)

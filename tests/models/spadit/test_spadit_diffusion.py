@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.spadit.diffusion import CleanSample, Cosine, Diffusion, Epsilon, Parametrisation, Quadratic, Velocity
-from models.spadit.samplers import DDIM, DDPM, Sampler
+from models.spadit.samplers import DDIM, DDPM, DPMSolver, ProbabilityFlow, ReverseSDE, Sampler
 
 PARAMETRISATIONS = [Epsilon(), CleanSample(), Velocity()]
 
@@ -120,7 +120,18 @@ def test_the_score_is_the_gradient_of_the_log_density_of_x_t() -> None:
 
 @pytest.mark.parametrize("parametrisation", PARAMETRISATIONS, ids=lambda p: type(p).__name__)
 @pytest.mark.parametrize(
-    "sampler", [DDPM(), DDPM(variance="beta"), DDIM(steps=250), DDIM(steps=250, eta=1.0)], ids=lambda s: repr(s)
+    "sampler",
+    [
+        DDPM(),
+        DDPM(variance="beta"),
+        DDIM(steps=250),
+        DDIM(steps=250, eta=1.0),
+        DPMSolver(steps=20),
+        ReverseSDE(steps=250),
+        ReverseSDE(steps=100, corrections=2),
+        ProbabilityFlow(steps=25),
+    ],
+    ids=repr,
 )
 def test_with_the_exact_denoiser_of_a_gaussian_a_sampler_draws_that_gaussian(
     sampler: Sampler, parametrisation: Parametrisation
@@ -159,7 +170,64 @@ def test_ddim_without_eta_draws_noise_once_and_ddpm_draws_it_at_every_step_but_t
     assert counts == [1, 20]
 
 
-@pytest.mark.parametrize("sampler", [DDPM(), DDIM(steps=7), DDIM(steps=20, eta=0.5)], ids=repr)
+def error_of(sampler: Sampler) -> float:
+    """How far a deterministic sampler of a Gaussian is from the exact solution of its ODE, given the same noise."""
+    diffusion, spread = Diffusion(Quadratic(steps=1000), Epsilon()), 1.7
+    start = noise(500, 1)
+
+    def denoise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        bar = diffusion.bars[t]
+        return (1 - bar).sqrt() * x / (bar * spread**2 + 1 - bar)
+
+    found = sampler.sample(denoise, diffusion, lambda: start)
+    last = diffusion.bars[-1]
+    exact = start * spread / (last * spread**2 + 1 - last).sqrt()  # every quantile stays where it is
+    return float((found - exact).abs().max())
+
+
+@pytest.mark.parametrize("kind", [DPMSolver, ProbabilityFlow])
+def test_second_order_solvers_have_errors_that_fall_with_the_square_of_the_steps(kind: type[Sampler]) -> None:
+    coarse, fine = (error_of(kind(steps=steps)) for steps in (20, 80))  # type: ignore[call-arg]
+
+    assert fine < coarse / 8
+
+
+def test_ten_steps_of_the_few_step_solver_are_nearer_to_the_solution_than_fifty_of_ddim() -> None:
+    assert error_of(DPMSolver(steps=10)) < error_of(DDIM(steps=50))
+
+
+@pytest.mark.parametrize("start", [0.0, 3.0])
+def test_langevin_steps_lead_from_anywhere_to_the_density_of_x_t(start: float) -> None:
+    diffusion, t, stream = (
+        Diffusion(Quadratic(steps=200), Epsilon()),
+        torch.tensor(80),
+        torch.Generator().manual_seed(0),
+    )
+    bar = diffusion.bars[t]
+
+    def denoise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return (1 - bar).sqrt() * x / (bar * 4.0 + 1 - bar)
+
+    x = torch.full((4000, 1), start, dtype=torch.float64)
+    for _ in range(600):
+        x = ReverseSDE(snr=0.2).corrected(x, t, denoise, diffusion, torch.randn(x.shape, generator=stream).double())
+
+    assert float(x.mean()) == pytest.approx(0.0, abs=0.1)
+    assert float(x.var()) == pytest.approx(float(bar * 4.0 + 1 - bar), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        DDPM(),
+        DDIM(steps=7),
+        DDIM(steps=20, eta=0.5),
+        DPMSolver(steps=5),
+        ReverseSDE(steps=9, corrections=1),
+        ProbabilityFlow(steps=6),
+    ],
+    ids=repr,
+)
 def test_the_last_step_ends_at_the_predicted_x0_with_no_noise_left(sampler: Sampler) -> None:
     x0, stream = noise(2, 3), torch.Generator().manual_seed(0)
 
@@ -172,7 +240,17 @@ def test_the_last_step_ends_at_the_predicted_x0_with_no_noise_left(sampler: Samp
     torch.testing.assert_close(drawn, x0, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("refused", [lambda: DDPM(variance="learnt"), lambda: DDIM(steps=0), lambda: DDIM(eta=2.0)])
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda: DDPM(variance="learnt"),
+        lambda: DDIM(steps=0),
+        lambda: DDIM(eta=2.0),
+        lambda: DPMSolver(steps=0),
+        lambda: ReverseSDE(corrections=-1),
+        lambda: ReverseSDE(snr=0.0),
+    ],
+)
 def test_a_sampler_refuses_settings_it_does_not_have(refused: object) -> None:
     with pytest.raises(ValueError, match="must be"):
         refused()  # type: ignore[operator]

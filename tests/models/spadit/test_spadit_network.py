@@ -3,15 +3,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sklearn.decomposition
 import torch
 
 from models.method import Skipped
 from models.spadit.backbones.transformer import Transformer
 from models.spadit.conditions._attention import GeneAttention
 from models.spadit.conditions._base import Condition
+from models.spadit.conditions.attention import Attention, explicit
 from models.spadit.conditions.flash_attention import FlashAttention, flash
 from models.spadit.conditions.mlp import MLP
 from models.spadit.conditions.none import NoCondition
+from models.spadit.conditions.pca import PCA
 from models.spadit.denoiser import Denoiser, Shown
 from models.spadit.latent import Latent
 from models.spadit.layers import Dropout, Streams, generator
@@ -175,10 +178,6 @@ def test_several_draws_at_once_are_the_draws_one_by_one() -> None:
         torch.testing.assert_close(together, torch.stack([predict(model, x=part) for part in x]), rtol=1e-5, atol=1e-5)
 
 
-def explicit(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1) @ v
-
-
 @pytest.mark.parametrize("readout", ["gene", "pooled"])
 def test_flash_attention_agrees_with_explicit_softmax_in_output_and_gradient(readout: str) -> None:
     outcomes = []
@@ -216,23 +215,65 @@ def test_flash_attention_never_falls_back_to_another_kernel(monkeypatch: pytest.
     assert allowed == [(True, False, False)]
 
 
-@pytest.mark.parametrize("condition", [FlashAttention(), MLP()], ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize("readout", ["gene", "pooled"])
+def test_attention_and_flash_attention_with_equal_weights_say_the_same(readout: str, heads: int) -> None:
+    genes, scope = normal(B, K), normal(300, K, seed=1)
+    said = []
+    for kind in (Attention, FlashAttention):
+        psi = kind(heads=heads, readout=readout).build(K, H, streams())  # type: ignore[arg-type]
+        perturb(psi)
+        said.append(psi(genes, scope))
+
+    torch.testing.assert_close(*said, rtol=1e-5, atol=1e-5)
+
+
+def test_explicit_attention_is_its_definition() -> None:
+    q, k, v = normal(1, 2, 3, 4), normal(1, 2, 5, 4, seed=1), normal(1, 2, 5, 4, seed=2)
+    for head in range(2):
+        for i in range(3):
+            odds = torch.tensor([torch.exp(q[0, head, i] @ row / 2.0) for row in k[0, head]])
+            torch.testing.assert_close(explicit(q, k, v)[0, head, i], (odds / odds.sum()) @ v[0, head])
+
+
+def test_pca_says_the_principal_components_that_another_library_finds() -> None:
+    scope, genes = normal(40, K) @ torch.diag(torch.linspace(1, 3, K)) + 5.0, normal(B, K, seed=1)
+    psi = PCA(components=3).build(K, H, streams())
+    psi.fit(scope)
+    with torch.no_grad():
+        psi.out.weight.zero_()[:3] = torch.eye(3)
+    reference = sklearn.decomposition.PCA(3).fit(scope.numpy())
+    expected = torch.from_numpy(reference.transform(genes.numpy())) / reference.singular_values_[0] * 40**0.5
+
+    torch.testing.assert_close(psi(genes, scope)[:, :3].abs(), expected.abs().float(), rtol=1e-4, atol=1e-4)
+
+
+def test_pca_does_not_change_with_the_scope_it_is_shown_later() -> None:
+    psi = PCA(components=3).build(K, H, streams())
+    psi.fit(normal(N, K))
+    perturb(psi)
+
+    assert torch.equal(psi(normal(B, K), normal(N, K, seed=1)), psi(normal(B, K), normal(N, K, seed=2)))
+
+
+@pytest.mark.parametrize("condition", [FlashAttention(), Attention(), MLP(), PCA()], ids=lambda c: type(c).__name__)
 def test_the_gene_readout_differs_between_genes_and_the_pooled_one_does_not(condition: FlashAttention | MLP) -> None:
     genes, scope = normal(B, K), normal(N, K, seed=1)
 
     encoders = [condition.build(K, H, streams()), replace(condition, readout="pooled").build(K, H, streams())]
     for psi in encoders:
+        psi.fit(scope)
         perturb(psi)
     by_gene, pooled = (psi(genes, scope) for psi in encoders)
 
     assert (by_gene[0] - by_gene[1]).abs().max() > 1e-2
-    assert torch.equal(pooled, pooled[:1].expand(B, H))
+    assert pooled.shape == (1, H)
 
 
-@pytest.mark.parametrize("refused", [lambda: FlashAttention(readout="mean"), lambda: MLP(readout="mean")])  # type: ignore[arg-type]
-def test_an_unknown_readout_is_refused_by_naming_the_valid_ones(refused: object) -> None:
+@pytest.mark.parametrize("kind", [FlashAttention, Attention, MLP, PCA])
+def test_an_unknown_readout_is_refused_by_naming_the_valid_ones(kind: type) -> None:
     with pytest.raises(ValueError, match="'gene', 'pooled'"):
-        refused()  # type: ignore[operator]
+        kind(readout="mean")
 
 
 def test_dropout_drops_its_share_keeps_the_mean_and_leaves_evaluation_alone() -> None:

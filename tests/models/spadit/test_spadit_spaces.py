@@ -13,6 +13,7 @@ from models.spadit.diffusion import CleanSample, Diffusion, Quadratic
 from models.spadit.latent import Latent
 from models.spadit.layers import Streams, generator
 from models.spadit.masking import FullMask
+from models.spadit.numerics import Numerics
 from models.spadit.sc_features import RIDGES, PrincipalCells, RawCells, leave_one_out_ridge
 from models.spadit.spot_space import LowRank, RawSpots
 from models.spadit.tokens import Context
@@ -31,7 +32,7 @@ def trainer(recipe: Training, n: int = 12) -> Trainer:
     streams = Streams(generator(1), generator(2), 0.0)
     model = Denoiser(Latent(), NoCondition(), Transformer(hidden=8, heads=2), Context(), 3, 5, streams)
     genes = Genes(x0, torch.zeros_like(x0, dtype=torch.bool), rows, 0.5, torch.arange(n), rows[:0], lambda _: 0.0)
-    return Trainer(recipe, model, Diffusion(Quadratic(), CleanSample()), FullMask(), genes, generator(3))
+    return Trainer(recipe, model, Diffusion(Quadratic(), CleanSample()), FullMask(), genes, generator(3), Numerics())
 
 
 def test_raw_spots_give_back_expression_exactly_and_know_its_zeros() -> None:
@@ -149,7 +150,7 @@ def test_batches_beyond_the_number_of_genes_are_all_genes_or_drawn_with_replacem
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth() -> None:
     recipe = Training(steps=1000, lr=2e-3, warmup=100)
 
-    rates = [recipe.rate(step) for step in range(1000)]
+    rates = [recipe.rate(step, of=1000) for step in range(1000)]
 
     assert rates[0] == pytest.approx(2e-5)
     assert max(rates) == pytest.approx(2e-3, rel=0.03)

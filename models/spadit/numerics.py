@@ -1,0 +1,41 @@
+"""How a network is computed: in which precision, and compiled or not. Neither is on unless asked for."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from ..component import Component
+from .layers import check_one_of
+
+
+@dataclass(frozen=True)
+class Numerics(Component):
+    """What changes the last digits and the time, and nothing else.
+
+    precision: "bfloat16" multiplies matrices in bfloat16 (autocast), in training and sampling; weights, optimizer,
+        losses and samples stay in float32. In a sampling run the weights are cast once.
+    compiled: the denoiser's forward pass goes through torch.compile, which takes half a minute to minutes to begin.
+
+    What either gains or loses is measured by `tests/benchmarks/spadit_speed.py`.
+    """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        check_one_of("Numerics", "precision", self.precision, ("float32", "bfloat16"))
+
+    def computing(self, device: str) -> AbstractContextManager[None]:
+        """The precision, for what is computed inside."""
+        kind = torch.device(device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def prepare(self, model: nn.Module) -> None:
+        """Compile the module's forward pass, in place, if asked for."""
+        if self.compiled:
+            model.compile()
