@@ -14,7 +14,7 @@ from harness._house import check_house
 
 if TYPE_CHECKING:
     from harness.errors import BadInput
-    from harness.experiment import Experiment
+    from harness.experiment import ByDataset, Experiment
     from harness.protocol import (
         HeldOutGenes,
         Holdout,
@@ -32,6 +32,7 @@ check_house()
 
 _PLACES = {
     "BadInput": "harness.errors",
+    "ByDataset": "harness.experiment",
     "Experiment": "harness.experiment",
     "HeldOutGenes": "harness.protocol",
     "Holdout": "harness.protocol",
@@ -47,7 +48,7 @@ _PLACES = {
 }
 
 __all__ = [
-    "BadInput", "Experiment", "HeldOutGenes", "Holdout", "KFold", "MaskedEntries", "Panel", "PerEntry",
+    "BadInput", "ByDataset", "Experiment", "HeldOutGenes", "Holdout", "KFold", "MaskedEntries", "Panel", "PerEntry",
     "PerSpot", "Preprocessing", "Protocol", "Results", "submit",
 ]  # fmt: skip
 

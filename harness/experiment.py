@@ -25,6 +25,40 @@ from models.method import Method
 
 
 @dataclass(frozen=True)
+class ByDataset:
+    """A variant whose settings differ from dataset to dataset, as the paper's do: one method, set up for each.
+
+    on: dataset -> the method there. elsewhere: the method on any other dataset.
+    """
+
+    on: Mapping[str, Method]
+    elsewhere: Method
+
+    def __post_init__(self) -> None:
+        for dataset, method in self.on.items():
+            if type(method) is not type(self.elsewhere):
+                raise BadInput(
+                    f"ByDataset has a {type(method).__name__} on {dataset} and a {type(self.elsewhere).__name__} "
+                    "elsewhere; a variant is one method, with other settings."
+                )
+
+
+Variant = Method | ByDataset
+
+
+def method_on(variant: Variant, dataset: str) -> Method:
+    """What a variant runs on a dataset."""
+    return variant if isinstance(variant, Method) else variant.on.get(dataset, variant.elsewhere)
+
+
+def _described(variant: Variant) -> Any:
+    """Canonical JSON of a variant; of one that differs by dataset, that of `elsewhere` and what is other."""
+    if isinstance(variant, Method):
+        return canonical(variant)
+    return {"on": {name: canonical(m) for name, m in variant.on.items()}, "elsewhere": canonical(variant.elsewhere)}
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Variants (label -> method) x datasets x folds x seeds x sampling rates, under one protocol.
 
@@ -35,7 +69,7 @@ class Experiment:
     """
 
     name: str
-    variants: Mapping[str, Method]
+    variants: Mapping[str, Variant]
     datasets: Sequence[str]
     split: Split = field(default_factory=KFold)
     seeds: Sequence[int] = (0,)
@@ -45,7 +79,7 @@ class Experiment:
     folds: Sequence[int] | None = None
     title: str = ""
     chosen_on: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    part_of: Mapping[str, Method] | None = field(default=None, repr=False)
+    part_of: Mapping[str, Variant] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", self.name):
@@ -58,7 +92,7 @@ class Experiment:
             if len(getattr(self, axis)) == 0:
                 raise BadInput(f"Experiment {self.name} has no {axis.replace('_', ' ')}; give at least one.")
         for label, method in self.variants.items():
-            if not isinstance(method, Method):
+            if not isinstance(method, Variant):
                 raise BadInput(
                     f"Experiment {self.name}: variant {label!r} is a {_kind(method)}; expected an instance of a "
                     "models.method.Method, e.g. SpaGE() with its parentheses."
@@ -113,7 +147,8 @@ class Experiment:
         for dataset in self.datasets:
             if dataset not in ids:
                 continue
-            for label, method in self.variants.items():
+            for label, variant in self.variants.items():
+                method = method_on(variant, dataset)
                 for rate in self.sampling_rates:
                     for seed in self.seeds:
                         for fold in folds:
@@ -136,23 +171,14 @@ class Experiment:
     ) -> Asked:
         """What the store keeps of the question; datasets: name -> {dataset_id, title, synthetic, panel, ...}."""
         ids = {name: facts["dataset_id"] for name, facts in datasets.items()}
-        variants = {
-            label: {
-                "variant_id": short_hash(method, 8),
-                "method": stem(type(method)),
-                "control": type(method).control,
-                "component": canonical(method),
-                "chosen_on": list(self.chosen_on.get(label, ())),
-            }
-            for label, method in self.variants.items()
-        }
+        variants = {label: self._row(label, variant) for label, variant in self.variants.items()}
         common = {
             "task": canonical(self.task),
             "protocol": canonical(self.protocol),
             "split": canonical(self.split),
         }
         # A part of a question has the definition of the whole, so that its answers join what was asked before.
-        whole = {label: canonical(method) for label, method in (self.part_of or self.variants).items()}
+        whole = {label: _described(variant) for label, variant in (self.part_of or self.variants).items()}
         definition = short_hash(whole | common, 8)
         return Asked(
             name=self.name,
@@ -170,15 +196,30 @@ class Experiment:
             **common,
         )
 
+    def _row(self, label: str, variant: Variant) -> dict[str, Any]:
+        """What the store keeps of a variant."""
+        method = method_on(variant, "")
+        row = {
+            "variant_id": short_hash(_described(variant), 8),
+            "method": stem(type(method)),
+            "control": type(method).control,
+            "component": canonical(method),
+            "chosen_on": list(self.chosen_on.get(label, ())),
+        }
+        return row if isinstance(variant, Method) else row | {"by_dataset": _described(variant)["on"]}
+
 
 # ---------------------------------------------------------------------------------------------------------------
 # Finding experiments by name or file
 
 
-def load_experiment(name_or_path: str) -> Experiment:
-    """The experiment of a module in `experiments/` or of a driver file; `BadInput` if there is none to be had."""
+def load_experiment(name_or_path: str, preset: str | None = None) -> Experiment:
+    """The experiment of a module in `experiments/` or of a driver file; `BadInput` if there is none to be had.
+
+    preset: one of the module's PRESETS, the same question at another size, instead of its EXPERIMENT.
+    """
     if name_or_path.endswith(".py") or "/" in name_or_path:
-        return _experiment_of(load_driver(Path(name_or_path)), name_or_path)
+        return _experiment_of(load_driver(Path(name_or_path)), name_or_path, preset)
     import experiments
 
     known = sorted(info.name for info in pkgutil.iter_modules(experiments.__path__) if not info.name.startswith("_"))
@@ -187,7 +228,7 @@ def load_experiment(name_or_path: str) -> Experiment:
             f"There is no experiment {name_or_path!r}; {nearest(name_or_path, known)} A path to a file that defines "
             "EXPERIMENT also works."
         )
-    return _experiment_of(importlib.import_module(f"experiments.{name_or_path}"), name_or_path)
+    return _experiment_of(importlib.import_module(f"experiments.{name_or_path}"), name_or_path, preset)
 
 
 def load_driver(path: Path) -> ModuleType:
@@ -220,15 +261,21 @@ def load_driver(path: Path) -> ModuleType:
     return module
 
 
-def _experiment_of(module: ModuleType, where: str) -> Experiment:
-    found = getattr(module, "EXPERIMENT", None)
+def _experiment_of(module: ModuleType, where: str, preset: str | None) -> Experiment:
+    found, called = getattr(module, "EXPERIMENT", None), "EXPERIMENT"
     if found is None:
         raise BadInput(f"{where} defines no EXPERIMENT; add `EXPERIMENT = Experiment(...)` to it.")
+    if preset is not None:
+        presets = getattr(module, "PRESETS", {})
+        if preset not in presets:
+            there = f"expected one of {', '.join(presets)}." if presets else "it comes in one size; leave --preset out."
+            raise BadInput(f"{where} has no preset {preset!r}; {there}")
+        found, called = presets[preset], f"PRESETS[{preset!r}]"
     if not isinstance(found, Experiment):
-        raise BadInput(f"EXPERIMENT in {where} is a {_kind(found)}; expected a harness.Experiment.")
+        raise BadInput(f"{called} in {where} is a {_kind(found)}; expected a harness.Experiment.")
     try:
-        for method in found.variants.values():
-            canonical(method)
+        for variant in found.variants.values():
+            _described(variant)
     except ComponentError as error:
         raise BadInput(f"{where}: {error}") from None
     if not found.title and module.__doc__:

@@ -44,7 +44,7 @@ def _answer(ask: dict[str, Any]) -> list[dict[str, Any]]:
     from models.component import rebuild
 
     warnings.simplefilter("ignore")
-    method = Subject(**ask["subject"]).method()
+    method = Subject(**ask["subject"]).method(ask["dataset"])
     fixed = Frame(tuple(ask["panel"]), np.array(ask["spots"], dtype=np.intp))
     protocol, split, task = (rebuild(ask[name]) for name in ("protocol", "split", "task"))
     data = prepare(load(ask["dataset"], [Path(f) for f in ask["folders"]]), protocol, fixed)

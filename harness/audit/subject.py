@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BadInput
-from harness.experiment import Experiment, load_experiment
+from harness.experiment import Experiment, load_experiment, method_on
 from models.component import Json, canonical, nearest, rebuild
 from models.method import Method
 
@@ -30,10 +30,12 @@ class Subject:
         """The driver's experiment; None without one."""
         return load_experiment(self.driver) if self.driver else None
 
-    def method(self) -> Method:
-        """The method, made afresh."""
+    def method(self, dataset: str) -> Method:
+        """The method that runs on a dataset, made afresh."""
         experiment = self.experiment()
-        made: Any = rebuild(self.component) if experiment is None else experiment.variants[self.variant]
+        if experiment is not None:
+            return method_on(experiment.variants[self.variant], dataset)
+        made: Any = rebuild(self.component)
         return made
 
     def to_json(self) -> dict[str, Any]:

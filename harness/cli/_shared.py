@@ -23,6 +23,10 @@ DatasetOption = Annotated[
     list[str] | None, typer.Option("--dataset", help="Run on this dataset instead of the experiment's; repeatable.")
 ]
 VariantOption = Annotated[list[str] | None, typer.Option("--variant", help="Only this variant; repeatable.")]
+PresetOption = Annotated[
+    str | None,
+    typer.Option("--preset", help="The experiment at this size, if it has several: tiny | small | paper."),
+]
 FoldOption = Annotated[list[int] | None, typer.Option("--fold", help="Only this fold; repeatable.")]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 to K-1 instead of the experiment's.")]
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Also try again what failed or was skipped.")]

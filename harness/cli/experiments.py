@@ -15,6 +15,7 @@ from harness.cli._shared import (
     ExperimentArg,
     FoldOption,
     JsonOption,
+    PresetOption,
     RetryOption,
     SeedsOption,
     StaleOption,
@@ -32,6 +33,7 @@ app = typer.Typer()
 def plan(
     experiment: ExperimentArg,
     store: StoreOption = Path("results"),
+    preset: PresetOption = None,
     data: DataOption = None,
     dataset: DatasetOption = None,
     variant: VariantOption = None,
@@ -44,7 +46,7 @@ def plan(
     """Expand the grid without running it: how many trials, what is stored already, what is left out and why."""
     from harness.views.plan import plan_facts, print_plan
 
-    planned = _plan(experiment, store, data, dataset, variant, fold, seeds)
+    planned = _plan(experiment, preset, store, data, dataset, variant, fold, seeds)
     facts = plan_facts(planned, retry_failed, stale)
     print_json(facts) if as_json else print_plan(facts)
 
@@ -53,6 +55,7 @@ def plan(
 def run(
     experiment: ExperimentArg,
     store: StoreOption = Path("results"),
+    preset: PresetOption = None,
     data: DataOption = None,
     dataset: DatasetOption = None,
     variant: VariantOption = None,
@@ -75,7 +78,7 @@ def run(
 
     resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout)
     keep = kept(keep_predictions)
-    planned = _plan(experiment, store, data, dataset, variant, fold, seeds)
+    planned = _plan(experiment, preset, store, data, dataset, variant, fold, seeds)
     for line in left_out(planned.excluded):
         say(line)
     command = shlex.join(["spadit", *sys.argv[1:]])
@@ -143,6 +146,7 @@ def methods(as_json: JsonOption = False) -> None:
 
 def _plan(
     experiment: str,
+    preset: str | None,
     store: Path,
     data: list[str] | None,
     datasets: list[str] | None,
@@ -154,6 +158,6 @@ def _plan(
     from harness.results import make_plan
     from harness.store import Store
 
-    asked = load_experiment(experiment).narrowed(datasets or (), variants or (), folds or (), seeds)
+    asked = load_experiment(experiment, preset).narrowed(datasets or (), variants or (), folds or (), seeds)
     folders: Any = data or None
     return make_plan(asked, Store(store), folders, strict=bool(datasets))

@@ -97,7 +97,7 @@ def predict(
 
     check_target(out, overwrite)
     asked = read_genes(genes)
-    chosen = subject(method, methods_by_name()).method()
+    chosen = subject(method, methods_by_name()).method(dataset)
     pair = load(dataset, data_folders(data))
     with bar("predicting") as advance:
         found = predicted(pair, chosen, asked, seed=seed, folds=folds, device=device, threads=threads, listen=advance)

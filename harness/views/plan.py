@@ -8,22 +8,29 @@ from typing import Any
 
 from rich.markup import escape
 
+from harness.experiment import Experiment, method_on
+from harness.pair import PairedSample
+from harness.protocol import prepare
 from harness.results import Plan
 from harness.views.console import console, listing
 from models.component import code_hash
+from models.devices import memory_of
+from models.method import Size
 
 
 def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> dict[str, Any]:
     """Counts per variant and dataset, what is stored and by which code, exclusions, and the cost of what is missing.
 
     Cost is the median seconds of stored trials of the same variant (else of the same method) on that dataset; where
-    there are none it is None, and said to be unknown.
+    there are none it is None, and said to be unknown. Memory is what a method says that a trial takes on its device.
     """
     missing = {trial.id for trial in plan.missing(retry_failed, stale)}
     seconds = _measured(plan)
+    sizes = {name: _size(pair, plan.experiment) for name, pair in plan.pairs.items()}
     rows = []
-    for label, method in plan.experiment.variants.items():
+    for label, variant in plan.experiment.variants.items():
         for dataset, pair in plan.pairs.items():
+            method = method_on(variant, dataset)
             trials = [t for t in plan.trials if t.method == method and t.dataset_id == pair.id]
             left = [t for t in trials if t.id in missing]
             each = seconds.get((trials[0].variant_id, pair.id)) if trials else None
@@ -37,6 +44,7 @@ def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> d
                     "unfinished": sum(t.id in plan.settled for t in trials),
                     "to_run": len(left),
                     "seconds_each": each,
+                    "memory_mib": _mib(method.memory(sizes[dataset])),
                     "code": code_hash(method),
                 }
             )
@@ -48,6 +56,7 @@ def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> d
         "to_run": len(missing),
         "seconds_to_run": _total(rows),
         "rows": rows,
+        "memory_mib": {device: _mib(memory_of(device)) for device in ("cpu", "cuda")},
         "datasets": {name: {"spots": len(p.st), "cells": len(p.sc), "id": p.id} for name, p in plan.pairs.items()},
         "excluded": [dict(e) for e in plan.excluded],
         "flags": list(plan.experiment.protocol.flags + plan.experiment.task.flags),
@@ -59,18 +68,21 @@ def print_plan(facts: dict[str, Any]) -> None:
     out = console()
     out.print(f"[bold]{escape(facts['experiment'])}[/bold]  {escape(facts['title'])}")
     table = listing(
-        "variant", "dataset", "trials", "stored", "stale", "unfinished", "to run", "s each", "code",
-        right=("trials", "stored", "stale", "unfinished", "to run", "s each"),
+        "variant", "dataset", "trials", "stored", "stale", "unfinished", "to run", "s each", "MiB", "code",
+        right=("trials", "stored", "stale", "unfinished", "to run", "s each", "MiB"),
     )  # fmt: skip
     for row in facts["rows"]:
         counts = [str(row[key]) for key in ("trials", "stored", "stale", "unfinished", "to_run")]
         each = "?" if row["seconds_each"] is None else f"{row['seconds_each']:.1f}"
-        table.add_row(escape(row["variant"]), escape(row["dataset"]), *counts, each, row["code"][:8])
+        memory = "?" if row["memory_mib"] is None else f"{row['memory_mib']:,}"
+        table.add_row(escape(row["variant"]), escape(row["dataset"]), *counts, each, memory, row["code"][:8])
     out.print(table)
     for line in left_out(facts["excluded"]):
         out.print(line, markup=False, soft_wrap=True)
     for flag in facts["flags"]:
         out.print(f"note: {escape(flag)}")
+    for line in _what_fits(facts):
+        out.print(line, markup=False, soft_wrap=True)
     cost = facts["seconds_to_run"]
     known = "" if not cost else f", about {cost / 60:.0f} processor minutes by what is stored"
     out.print(f"{facts['trials']} trials, {facts['to_run']} to run{known}.")
@@ -82,6 +94,29 @@ def left_out(excluded: Sequence[Mapping[str, str]]) -> list[str]:
         return [f"left out: {each['dataset']}: {each['reason']}" for each in excluded]
     names = ", ".join(each["dataset"] for each in excluded)
     return [f"left out: {names}: they are in no data folder; `spadit data list` says where each comes from and goes."]
+
+
+def _what_fits(facts: Mapping[str, Any]) -> list[str]:
+    """One line per device that is here: whether every trial fits it, else which do not."""
+    lines = []
+    for device, there in facts["memory_mib"].items():
+        if there is None:
+            continue
+        large = [f"{row['variant']} on {row['dataset']}" for row in facts["rows"] if (row["memory_mib"] or 0) > there]
+        said = "every trial that says what it takes fits" if not large else f"too large: {'; '.join(large)}"
+        lines.append(f"{device}, {there:,} MiB: {said}")
+    return lines
+
+
+def _size(pair: PairedSample, experiment: Experiment) -> Size:
+    """What a fold shows of a pair."""
+    panel = len(prepare(pair, experiment.protocol).panel)
+    held = -(-panel // experiment.split.folds) if experiment.split.folds > 1 else 0
+    return Size(len(pair.st), len(pair.sc), panel - held, len(pair.sc.genes))
+
+
+def _mib(memory: int | None) -> int | None:
+    return None if memory is None else -(-memory // 2**20)
 
 
 def _measured(plan: Plan) -> dict[tuple[str, str], float]:
