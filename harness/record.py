@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from models.component import short_hash
+
 SCHEMA = 1
 """Raised when the meaning of a field changes; readers refuse what they do not know."""
 
@@ -119,7 +121,8 @@ class Outcome:
 class Asked:
     """What an experiment asked for: its variants and datasets, and which trial answers which cell.
 
-    variants: label -> {variant_id, method (file stem), control (bool), component (canonical JSON)}, in table order.
+    variants: label -> {variant_id, method (file stem), control (bool), component (canonical JSON)}, in table order; and
+        by_dataset (dataset -> component) where settings differ by dataset.
     datasets: name -> {dataset_id, title, synthetic ("" for real data), spots, cells, shared (genes)}; the panel is in
         the store's card of the dataset, under `protocol_id`.
     commands: what was typed, in order of asking.
@@ -152,6 +155,12 @@ class Asked:
     def trial_ids(self) -> tuple[str, ...]:
         """The distinct trials that answer the cells, sorted."""
         return tuple(sorted({cell["trial_id"] for cell in self.cells}))
+
+    def variant_on(self, label: str, dataset: str) -> dict[str, Any]:
+        """What is known of a variant, with the settings that it has on a dataset where these differ by dataset."""
+        known = self.variants[label]
+        own = known.get("by_dataset", {}).get(dataset)
+        return known if own is None else known | {"component": own, "variant_id": short_hash(own, 8)}
 
     def to_json(self) -> bytes:
         """UTF-8 JSON, keys in the order of the fields."""

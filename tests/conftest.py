@@ -1,4 +1,4 @@
-"""Fixtures that several rooms share: a tiny paired sample whose answer is learnable, and the real pairs."""
+"""Fixtures that several rooms share: a tiny pair whose answer is learnable, the real pairs, and the command line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 # As the harness runs its trials: one thread each. Two on a busy machine cost many times the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,9 @@ import pytest
 import scipy.sparse as sp
 
 from harness.pair import Assay, PairedSample
+
+Spadit = Callable[..., tuple[int, str, str]]
+"""The command line, called with words: (exit code, stdout, stderr)."""
 
 REAL = ("osmfish_ssp", "hippocampus_visium", "merfish_preoptic", "seqfishplus_cortex", "pdac")
 
@@ -50,3 +55,25 @@ def real_data() -> Path:
     if not os.environ.get("SPADIT_DATA") or not all((folder / name / "st.h5ad").exists() for name in REAL):
         pytest.skip("the real tissue pairs are not here; set SPADIT_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture
+def spadit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Spadit:
+    """Run the command line in this process, in an empty folder: (exit code, stdout, stderr)."""
+    from harness.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPADIT_DATA", raising=False)
+
+    def call(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["spadit", *map(str, words)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

@@ -12,14 +12,16 @@ from harness.record import Asked
 def rerun(asked: Asked, cell: Mapping[str, Any], store: str, *options: str, fold: bool = True) -> str:
     """`spadit run ...` for one cell (for all its folds without `fold`), with further options such as `--stale`.
 
-    The source and the data folders are those that were typed. `--seeds` takes a number of seeds, not one: where it was
-    given, as many are asked for as reach the cell's, and the earlier ones are run too if they are missing.
+    The source, its preset and the data folders are those that were typed. `--seeds` takes a number of seeds, not one:
+    where it was given, as many are asked for as reach the cell's, and the earlier ones are run too if they are missing.
     """
     typed = list(_runs(asked))
     source = typed[0][0] if typed else asked.name
+    presets = [preset for words in typed for preset in _values(words, "--preset")][:1]
     folders = dict.fromkeys(folder for words in typed for folder in _values(words, "--data"))
     counts = [int(count) for words in typed for count in _values(words, "--seeds") if count.isdigit()]
     words = ["spadit", "run", source, "--store", store]
+    words += [word for preset in presets for word in ("--preset", preset)]
     words += [word for folder in folders for word in ("--data", folder)]
     words += ["--dataset", cell["dataset"], "--variant", cell["label"]]
     words += ["--fold", str(cell["fold"])] if fold else []

@@ -34,7 +34,7 @@ def explain_facts(store: Store, target: str) -> dict[str, Any]:
     """
     found = resolve(store, target)
     asked = found.asked
-    variant = asked.variants[found.label]
+    variant = asked.variant_on(found.label, found.dataset)
     code, why = code_today(variant["component"])
     rates = sorted({float(cell["sampling_rate"]) for cell in found.cells}, reverse=True)
     return {

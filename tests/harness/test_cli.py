@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +12,10 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from harness.cli import main
 from harness.datasets.simulated import simulate, write_pair
 from harness.experiment import load_experiment
 from harness.pair import Assay
-
-Spadit = Callable[..., tuple[int, str, str]]
+from tests.conftest import Spadit
 
 DRIVER = """
 \"\"\"Is a mean any good?\"\"\"
@@ -31,26 +28,6 @@ EXPERIMENT = Experiment(
     "mine", {"total": SpotTotal(), "mean": GeneMean(), "own": VisibleMean()}, ["small"], split=KFold(2)
 )
 """
-
-
-@pytest.fixture
-def spadit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Spadit:
-    """Run the command line in this process, in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SPADIT_DATA", raising=False)
-
-    def call(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["spadit", *map(str, words)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
