@@ -6,7 +6,9 @@ be in scope, and what it is told does not depend on which other genes are asked 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
@@ -15,21 +17,45 @@ from ..layers import Dropout, Streams, check_one_of, linear, zero_linear
 from ._base import Condition, Psi
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Softmax attention of queries (1, h, B, D) over keys and values (1, h, N, D), giving (1, h, B, D)."""
+"""What `GeneAttending.attend` is."""
 
 Readout = Literal["gene", "pooled"]
 READOUTS = ("gene", "pooled")
 
 
-def check_encoder(owner: Condition, layers: int, heads: int, readout: Readout, max_genes: int) -> None:
-    """Refuse, in one sentence, settings that no attention encoder has."""
-    name = type(owner).__name__
-    check_one_of(name, "readout", readout, READOUTS)
-    if layers < 1 or heads < 1 or max_genes < 0:
-        raise ValueError(
-            f"{name}(layers={layers}, heads={heads}, max_genes={max_genes}): layers and heads must be at least 1, "
-            "max_genes at least 0."
-        )
+@dataclass(frozen=True)
+class GeneAttending(Condition):
+    """An encoder by attention, whichever way that is computed.
+
+    layers, heads: of the encoder. readout: "gene" gives each gene its own attended row; "pooled" is the paper's mean
+    over genes, one constant vector. max_genes: SC genes in scope beyond the visible ones, highest variance first.
+    """
+
+    layers: int = 1
+    heads: int = 4
+    readout: Readout = "gene"
+    max_genes: int = 2048
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        check_one_of(name, "readout", self.readout, READOUTS)
+        if self.layers < 1 or self.heads < 1 or self.max_genes < 0:
+            raise ValueError(
+                f"{name}(layers={self.layers}, heads={self.heads}, max_genes={self.max_genes}): layers and heads must "
+                "be at least 1, max_genes at least 0."
+            )
+
+    @abstractmethod
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Softmax attention of queries (1, h, B, D) over keys and values (1, h, N, D), giving (1, h, B, D)."""
+
+    def further_genes(self) -> int:
+        """`max_genes`."""
+        return self.max_genes
+
+    def build(self, features: int, width: int, rng: Streams) -> GeneAttention:
+        """The encoder."""
+        return GeneAttention(features, width, self.layers, self.heads, self.readout, self.attend, rng)
 
 
 class GeneAttention(Psi):

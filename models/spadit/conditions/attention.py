@@ -6,37 +6,18 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..layers import Streams
-from ._attention import GeneAttention, Readout, check_encoder
-from ._base import Condition
+from ._attention import GeneAttending
 
 
 @dataclass(frozen=True)
-class Attention(Condition):
+class Attention(GeneAttending):
     """The same function as Flash-Attention, computed by its definition: all weights exist at once, (h, B, N).
 
     Given equal parameters the two agree to float precision, so what a comparison of them shows is seed noise. It runs
-    everywhere, in the precision of its inputs. Fields: see `FlashAttention`.
+    everywhere, in the precision of its inputs.
     """
 
-    layers: int = 1
-    heads: int = 4
-    readout: Readout = "gene"
-    max_genes: int = 2048
-
-    def __post_init__(self) -> None:
-        check_encoder(self, self.layers, self.heads, self.readout, self.max_genes)
-
-    def further_genes(self) -> int:
-        """`max_genes`."""
-        return self.max_genes
-
-    def build(self, features: int, width: int, rng: Streams) -> GeneAttention:
-        """The encoder."""
-        return GeneAttention(features, width, self.layers, self.heads, self.readout, explicit, rng)
-
-
-def explicit(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """(1, h, B, D) softmax(q k' / sqrt(D)) v."""
-    weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)  # (1, h, B, N)
-    return weights @ v
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(1, h, B, D) softmax(q k' / sqrt(D)) v."""
+        weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)  # (1, h, B, N)
+        return weights @ v

@@ -10,8 +10,8 @@ from models.method import Skipped
 from models.spadit.backbones.transformer import Transformer
 from models.spadit.conditions._attention import GeneAttention
 from models.spadit.conditions._base import Condition
-from models.spadit.conditions.attention import Attention, explicit
-from models.spadit.conditions.flash_attention import FlashAttention, flash
+from models.spadit.conditions.attention import Attention
+from models.spadit.conditions.flash_attention import FlashAttention
 from models.spadit.conditions.mlp import MLP
 from models.spadit.conditions.none import NoCondition
 from models.spadit.conditions.pca import PCA
@@ -181,7 +181,7 @@ def test_several_draws_at_once_are_the_draws_one_by_one() -> None:
 @pytest.mark.parametrize("readout", ["gene", "pooled"])
 def test_flash_attention_agrees_with_explicit_softmax_in_output_and_gradient(readout: str) -> None:
     outcomes = []
-    for attend in (flash, explicit):
+    for attend in (FlashAttention().attend, Attention().attend):
         psi = GeneAttention(K, H, 2, 4, readout, attend, streams())  # type: ignore[arg-type]
         perturb(psi)
         genes, scope = normal(B, K).requires_grad_(), normal(300, K, seed=1).requires_grad_()
@@ -197,7 +197,7 @@ def test_flash_attention_agrees_with_explicit_softmax_in_output_and_gradient(rea
 @pytest.mark.filterwarnings("ignore:Flash attention kernel not used")
 def test_flash_attention_is_refused_with_a_reason_where_the_kernel_does_not_exist() -> None:
     with pytest.warns(UserWarning, match="last dimension"), pytest.raises(Skipped, match="no flash-attention kernel"):
-        flash(normal(1, 2, 3, 8), normal(1, 2, 3, 8), normal(1, 2, 3, 9))
+        FlashAttention().attend(normal(1, 2, 3, 8), normal(1, 2, 3, 8), normal(1, 2, 3, 9))
 
 
 def test_flash_attention_never_falls_back_to_another_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +210,7 @@ def test_flash_attention_never_falls_back_to_another_kernel(monkeypatch: pytest.
         return real(*args)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
-    flash(normal(1, 2, 3, 8), normal(1, 2, 3, 8), normal(1, 2, 3, 8))
+    FlashAttention().attend(normal(1, 2, 3, 8), normal(1, 2, 3, 8), normal(1, 2, 3, 8))
 
     assert allowed == [(True, False, False)]
 
@@ -233,7 +233,7 @@ def test_explicit_attention_is_its_definition() -> None:
     for head in range(2):
         for i in range(3):
             odds = torch.tensor([torch.exp(q[0, head, i] @ row / 2.0) for row in k[0, head]])
-            torch.testing.assert_close(explicit(q, k, v)[0, head, i], (odds / odds.sum()) @ v[0, head])
+            torch.testing.assert_close(Attention().attend(q, k, v)[0, head, i], (odds / odds.sum()) @ v[0, head])
 
 
 def test_pca_says_the_principal_components_that_another_library_finds() -> None:
