@@ -15,7 +15,7 @@ from .layers import check_one_of
 
 @dataclass(frozen=True)
 class Numerics(Component):
-    """What changes the last digits and the time, and nothing else.
+    """What changes rounding and time, and nothing else.
 
     precision: "bfloat16" multiplies matrices in bfloat16 (autocast), in training and sampling; weights, optimizer,
         losses and samples stay in float32. In a sampling run the weights are cast once.

@@ -155,7 +155,9 @@ class SpaDiT(Method):
         return mean, np.concatenate(sds, axis=1).astype(np.float32) if with_sd else None
 
     def memory(self, size: Size) -> int:
-        """Of training, which takes more than sampling; counted on the network itself (see `footprint`)."""
+        """Of training (see `footprint`). Sampling keeps nothing for a backward pass; it takes more only where the
+        network is small beside `draws` x 128 samples.
+        """
         return footprint(self, size.spots, size.cells, size.visible, size.sc_genes - size.visible).total
 
     @torch.no_grad()

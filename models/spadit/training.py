@@ -216,7 +216,7 @@ class Trainer:
         return loss if self.model.variance is None else loss + self.of_variance(said, batch)
 
     def of_variance(self, said: Tensor, batch: Batch) -> Tensor:
-        """() the bound's share of the hybrid loss of Nichol & Dhariwal 2021, from which only the variance learns."""
+        """() the bound's share of the hybrid loss of Nichol & Dhariwal 2021; the mean is held fixed in it, as there."""
         guess = self.diffusion.x0(said.detach(), batch.x_t, batch.t)  # (B, S)
         log_variance = self.diffusion.learned_log_variance(said, batch.x_t, batch.t)  # (B, S)
         terms = step_term(self.diffusion, batch.x0, batch.x_t, batch.t, guess, log_variance)  # (B, S)

@@ -18,6 +18,7 @@ from models.spadit.backbones.unet import UNet
 from models.spadit.denoiser import Denoiser
 from models.spadit.footprint import footprint, parameters_of, sized_like
 from models.spadit.layers import Streams, generator
+from models.spadit.samplers import DDPM
 from models.spadit.tokens import Alone, Context, InBatch, Tokens
 
 BACKBONES = [Transformer(hidden=32), UNet(hidden=32), Mamba(hidden=32), BlindMLP(hidden=32)]
@@ -66,6 +67,20 @@ def test_a_backbone_can_be_given_the_size_of_another(candidate: Backbone, field:
     same = sized_like(other, Context(), candidate, field)
 
     assert parameters_of(same, Context()) == pytest.approx(parameters_of(other, Context()), rel=0.03)
+
+
+def test_a_size_that_no_value_of_the_field_comes_near_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"No mlp_ratio gives UNet.* the nearest was"):
+        sized_like(Transformer(hidden=16, depth=1), Alone(), UNet(hidden=256), "mlp_ratio")
+
+
+def test_a_learned_variance_costs_a_head_more() -> None:
+    without, learned = (
+        footprint(SpaDiT(sampler=DDPM(variance=variance)), 90, 70, 40).parameters  # type: ignore[arg-type]
+        for variance in ("beta", "learned")
+    )
+
+    assert learned - without == 16 * 128 + 16  # rank x hidden, and the biases
 
 
 MEASURE = """

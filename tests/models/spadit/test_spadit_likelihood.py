@@ -11,11 +11,19 @@ import torch
 from scipy import stats
 
 from models.method import Run
+from models.spadit.backbones.transformer import Transformer
+from models.spadit.conditions.none import NoCondition
+from models.spadit.denoiser import Denoiser
 from models.spadit.diffusion import CleanSample, Cosine, Diffusion, Epsilon, Linear, Quadratic, Schedule, Velocity
+from models.spadit.latent import Latent
+from models.spadit.layers import Streams, generator
 from models.spadit.likelihood import bound, prior_term, step_term, weight_of_eps
 from models.spadit.losses import Batch, BoundWeighted, Released, SquaredError
+from models.spadit.masking import FullMask
+from models.spadit.numerics import Numerics
 from models.spadit.samplers import DDPM
-from models.spadit.spadit import SpaDiT
+from models.spadit.tokens import Alone
+from models.spadit.training import Genes, Trainer, Training
 from tests.models.spadit.spadit_problems import quick, simulated
 
 MEAN = torch.tensor([1.0, -0.5], dtype=torch.float64)
@@ -175,12 +183,31 @@ def test_ancestral_sampling_uses_the_variance_that_the_network_says() -> None:
     assert (drawn["beta"] - drawn["beta_tilde"]).abs().max() > 0.01
 
 
-def test_the_hybrid_loss_learns_the_variance_and_leaves_the_mean_to_the_squared_error() -> None:
+def test_the_bounds_share_of_the_hybrid_loss_moves_the_variance_and_not_the_mean() -> None:
+    diffusion, t = Diffusion(Quadratic(steps=50), CleanSample()), torch.tensor([1, 20, 50])
+    x0 = noise(3, 4).float()
+    x_t = diffusion.forward(x0, t, noise(3, 4, seed=1).float())
+    streams = Streams(generator(0), generator(1), 0.0)
+    model = Denoiser(Latent(), NoCondition(), Transformer(hidden=8, heads=2), Alone(), 4, 5, streams, True)
+    rows, everything = noise(3, 5, seed=2).float(), torch.ones(3, 4, dtype=torch.bool)
+    genes = Genes(x0, ~everything, rows, 0.0, None, rows[:0], lambda _: 0.0)
+    trainer = Trainer(Training(), model, diffusion, FullMask(), genes, generator(2), Numerics())
+    said = model(x_t, t, model.given(rows, rows, None))
+
+    trainer.of_variance(said, Batch(said[:, :4], x0, everything, ~everything, x0, x_t, t)).backward()
+
+    assert model.variance is not None
+    assert model.variance.bias.grad is not None
+    assert model.variance.bias.grad.abs().min() > 0
+    assert model.head.weight.grad is None or not model.head.weight.grad.any()
+
+
+def test_a_method_with_a_learned_variance_runs_and_another_variance_gives_other_draws() -> None:
     problem, _ = simulated()
-    method = quick(sampler=DDPM(variance="learned"), schedule=Quadratic(steps=50))
+    found = {
+        variance: quick(sampler=DDPM(variance=variance), schedule=Quadratic(steps=50)).impute(problem, Run.local(0))  # type: ignore[arg-type]
+        for variance in ("learned", "beta")
+    }
 
-    found = method.impute(problem, Run.local(0))
-
-    assert np.isfinite(found).all()
-    assert isinstance(method, SpaDiT)
-    assert method.sampler.learns_variance
+    assert np.isfinite(found["learned"]).all()
+    assert not np.array_equal(found["learned"], found["beta"])
