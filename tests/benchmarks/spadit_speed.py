@@ -171,7 +171,7 @@ def medians(sides: Sequence[Callable[[], Any]], repeats: int, device: str = "cpu
     return [statistics.median(seconds) for seconds in taken]
 
 
-def train(repeats: int, device: str) -> None:
+def train(repeats: int) -> None:
     """Seconds per training step, and the ratio to the reference."""
     print(f"\nTraining step, 8000 spots x 5000 cells, hidden 256, depth 4, batch {BATCH}")
     print("SC genes  reference ms  same function ms  ratio  defaults ms  ratio")
@@ -187,7 +187,7 @@ def train(repeats: int, device: str) -> None:
         )
 
 
-def sample(repeats: int, device: str) -> None:
+def sample(repeats: int) -> None:
     """Seconds per denoising step, and the ratio to the reference."""
     steps = 10
     print(f"\nSampling, {TARGETS} genes, 8000 spots x 5000 cells, hidden 256, depth 4: ms per denoising step")
@@ -294,14 +294,23 @@ def options(repeats: int, device: str) -> None:
         print(f"{hidden:6} {batch:6} {row} {compiling:10.1f}")
 
 
-PARTS = {"train": train, "sample": sample, "share": share, "options": options}
+BESIDE_THE_REFERENCE = {"train": train, "sample": sample}
+ALONE = {"share": share, "options": options}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, action="append")
+    parser.add_argument("--part", choices=[*BESIDE_THE_REFERENCE, *ALONE], action="append")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda; the reference is timed on the CPU only")
+    parser.add_argument(
+        "--device", default="cpu", help="cpu, or cuda for share and options; the reference is the CPU's"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    for part in asked.part or list(PARTS):
-        PARTS[part](asked.repeats, asked.device)
+    on_cpu = asked.device == "cpu"
+    for part in asked.part or [*(BESIDE_THE_REFERENCE if on_cpu else ()), *ALONE]:
+        if part in ALONE:
+            ALONE[part](asked.repeats, asked.device)
+        elif on_cpu:
+            BESIDE_THE_REFERENCE[part](asked.repeats)
+        else:
+            parser.error(f"--part {part} is timed beside the reference, on the CPU only; leave --device out.")
