@@ -3,8 +3,9 @@
 Command   spadit run backbones --preset tiny --store results
           (the sizes are tiny, small and paper; the paper's datasets: add --data FOLDER; your own: add --dataset NAME)
 Cost      about 6 minutes for the bundled pair on two cores, more than half of it the Mamba and the U-Net
-Expect    no clear order: what the single cells say of a gene limits the score, not what reads it. The blind MLP is what
-          the released code's forward pass computes, without timestep and condition.
+Expect    no clear order once trained: on the bundled pair all four lie within .011 of PCC at `small`, Mamba first; at
+          `tiny`, with a third of the steps, the blind MLP is .025 behind. It is what the released code's forward pass
+          computes, without timestep and condition.
 """
 
 from dataclasses import replace

@@ -2,9 +2,10 @@
 
 Command   spadit run mask_ratios --preset tiny --store results
           (the sizes are tiny, small and paper; the paper's datasets: add --data FOLDER; your own: add --dataset NAME)
-Cost      about 20 minutes for the bundled pair on two cores: 26 variants, in the space of the spots
+Cost      about 8 minutes for the bundled pair on two cores: 26 variants, in the space of the spots
 Expect    genes that are masked entirely to matter, since a held-out gene has nothing to show: the paper's training,
-          full_mask 0, never sees that situation. The ratios themselves to matter little beside it.
+          full_mask 0, never sees that situation. At `tiny` on the bundled pair full_mask 0 gives PCC .235 to .285, 0.5
+          gives .286 to .295, and masking every gene entirely .297.
 """
 
 from dataclasses import replace
