@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from ..component import Component
+from ..method import Skipped
 from .layers import check_one_of
 
 
@@ -39,3 +41,21 @@ class Numerics(Component):
         """Compile the module's forward pass, in place, if asked for."""
         if self.compiled:
             model.compile()
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """`Skipped`, in one sentence, where torch.compile cannot compile what runs inside on this machine.
+
+        On a CPU, torch 2.13 generates C++ that no compiler takes for some networks in bfloat16.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            from torch._dynamo.exc import TorchDynamoException
+
+            if not isinstance(error, TorchDynamoException):
+                raise
+            raise Skipped(
+                f"torch.compile cannot compile this network in {self.precision} here ({type(error).__name__}); use "
+                "Numerics(compiled=False)."
+            ) from error

@@ -141,12 +141,13 @@ class SpaDiT(Method):
         ).to(run.device)
         model.psi.fit(task.genes.scope)
         self.numerics.prepare(model)
-        Trainer(self.training, model, diffusion, self.masking, task.genes, rng, self.numerics).run(run)
+        with self.numerics.refusing():
+            Trainer(self.training, model, diffusion, self.masking, task.genes, rng, self.numerics).run(run)
         columns = problem.cells.of(problem.targets)  # (n_cells, n_targets)
         x0, sds = [], []
         for start, names in _chunks(problem.targets, TOGETHER):
             own = columns[:, start : start + TOGETHER]
-            with self.numerics.computing(run.device):
+            with self.numerics.refusing(), self.numerics.computing(run.device):
                 draws = self.generate(model, diffusion, task, own, seed, names)  # (R, B, S)
             x0.append(draws.mean(0).cpu().numpy())
             if with_sd:

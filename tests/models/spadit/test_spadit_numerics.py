@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.method import Run
+from models.method import Run, Skipped
 from models.spadit.numerics import Numerics
 from tests.models.spadit.spadit_problems import quick, simulated
 
@@ -39,6 +39,24 @@ def test_a_compiled_network_predicts_what_it_predicts_uncompiled() -> None:
     compiled = quick(steps=4, numerics=Numerics(compiled=True)).impute(problem, Run.local(0))
 
     np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
+
+
+def broken(graph: object, inputs: object) -> object:
+    raise NotImplementedError("no compiler takes this")
+
+
+def test_what_cannot_be_compiled_is_skipped_in_one_sentence() -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda x: x + 1, backend=broken)
+
+    said = r"cannot compile this network in float32 here \(\w+\); use Numerics\(compiled=False\)"
+    with pytest.raises(Skipped, match=said), Numerics(compiled=True).refusing():
+        compiled(torch.ones(2))
+
+
+def test_other_errors_of_a_network_are_left_as_they_are() -> None:
+    with pytest.raises(RuntimeError, match="size of tensor"), Numerics(compiled=True).refusing():
+        torch.ones(2) + torch.ones(3)
 
 
 def test_an_unknown_precision_is_refused() -> None:
