@@ -107,7 +107,7 @@ class BatchMixer(Mixer):
 
     def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
         """(..., B, H); there is no context."""
-        return self.merge(nn.functional.scaled_dot_product_attention(*self.split(x)))  # (..., B, H)
+        return self.merge(attended(*self.split(x)))  # (..., B, H)
 
 
 class ContextMixer(Mixer):
@@ -116,7 +116,7 @@ class ContextMixer(Mixer):
     def remember(self, context: Tensor) -> tuple[Tensor, Memory]:
         """What context tokens (C, H) gather from each other (C, H), and the keys and values targets will see."""
         q, k, v = self.split(context)  # (h, C, D)
-        return self.merge(nn.functional.scaled_dot_product_attention(q, k, v)), (k, v)  # (C, H)
+        return self.merge(attended(q, k, v)), (k, v)  # (C, H)
 
     def show(self, context: Tensor) -> Memory:
         """The keys and values alone."""
@@ -136,3 +136,11 @@ class ContextMixer(Mixer):
         own = (q * k).sum(-1, keepdim=True) * scale  # (..., h, B, 1)
         weights = torch.cat([shown, own], -1).softmax(-1)  # (..., h, B, C + 1)
         return self.merge(weights[..., :-1] @ values + weights[..., -1:] * v)  # (..., B, H)
+
+
+def attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """(..., h, B, D) what queries gather; torch has fused kernels for four dimensions, not for three."""
+    if q.ndim == 3:
+        q, k, v = q[None], k[None], v[None]
+        return nn.functional.scaled_dot_product_attention(q, k, v)[0]
+    return nn.functional.scaled_dot_product_attention(q, k, v)

@@ -256,26 +256,53 @@ def of_products(seen: Counter[tuple[Any, ...]], repeats: int, device: str) -> tu
     return flop, seconds
 
 
+GOES_TO: dict[str, tuple[str, ...]] = {
+    "products": ("addmm", "mm", "bmm"),
+    "attention": ("_scaled_dot_product", "_softmax", "_flash_attention", "_efficient_attention"),
+    "update": ("_fused_adamw", "lerp", "_foreach", "linalg_vector_norm", "zero_grad", "mul_"),
+    "masks": ("sort", "scatter"),
+    "random": ("uniform", "normal_", "random", "randperm"),
+}
+"""Operations by what they serve; what is in none of these is the rest: passes over tensors, copies, dispatch."""
+
+
+def account(ours: Trainer, device: str, steps: int = 5) -> dict[str, float]:
+    """What share of a step's time each kind of operation takes itself, by the profiler."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if device != "cpu":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities) as profile:
+        for _ in range(steps):
+            ours.advance()
+    spent = dict.fromkeys([*GOES_TO, "rest"], 0.0)
+    for event in profile.key_averages():
+        own = event.self_cpu_time_total if device == "cpu" else event.self_device_time_total
+        name = event.key.removeprefix("aten::")
+        spent[next((kind for kind, names in GOES_TO.items() if name.startswith(names)), "rest")] += own
+    return {kind: own / sum(spent.values()) for kind, own in spent.items()}
+
+
 def share(repeats: int, device: str) -> None:
-    """How much of a training step is matrix products at the machine's own rate for these very matrices."""
+    """How much of a training step is matrix products at the machine's own rate for these very matrices, and the rest.
+
+    The last columns are the profiler's account of where a step's time goes.
+    """
     print("\nTraining step, 2000 spots x 2000 cells x 430 SC genes, depth 4, against the machine's own GEMM rate")
-    print("hidden  batch  GFLOP  step ms  GF/s  GEMM alone ms  GEMM GF/s  share  update ms")
+    kinds = [*GOES_TO, "rest"]
+    print("hidden  batch  GFLOP  step ms  GF/s  GEMM alone ms  GEMM GF/s  share  | " + "  ".join(kinds))
     for hidden in (256, 512, 1024):
         for batch in (64, 256):
             ours = trainer(sized(AS_RELEASED, hidden, batch=batch), 2000, 2000, 430, device)
             with Products() as products:
                 ours.advance()
             flop, alone = of_products(products.seen, repeats, device)
-
-            def update(ours: Trainer = ours) -> None:
-                nn.utils.clip_grad_norm_(ours.model.parameters(), 1.0)
-                ours.optimizer.step()
-                torch._foreach_lerp_(list(ours.average.values()), [w.detach() for w in ours.weights.values()], 0.1)
-
-            step, of_update = medians([ours.advance, update], repeats, device)
+            (step,) = medians([ours.advance], repeats, device)
+            spent = account(ours, device)
             print(
                 f"{hidden:6} {batch:6} {flop / 1e9:6.1f} {1e3 * step:8.1f} {flop / step / 1e9:5.0f} "
-                f"{1e3 * alone:14.1f} {flop / alone / 1e9:10.0f} {alone / step:6.0%} {1e3 * of_update:10.1f}"
+                f"{1e3 * alone:14.1f} {flop / alone / 1e9:10.0f} {alone / step:6.0%}  | "
+                + "  ".join(f"{spent[kind]:{len(kind)}.0%}" for kind in kinds),
+                flush=True,
             )
 
 
