@@ -61,12 +61,15 @@ def at(size: str, arm: Arm) -> Variant:
 class Sizes(Mapping[str, Experiment]):
     """Size -> the experiment of these arms, and of methods that stand beside them at every size.
 
+    reference: the arm that the others are compared with, the first one where none is named.
+
     Each is made when it is asked for: counting the parameters of the paper's networks takes seconds.
     """
 
     name: str
     arms: Mapping[str, Arm]
     also: Mapping[str, Method]
+    reference: str = ""
 
     def __getitem__(self, size: str) -> Experiment:
         """The experiment of that name and size."""
@@ -78,6 +81,7 @@ class Sizes(Mapping[str, Experiment]):
             datasets=DATASETS,
             split=KFold(5),
             seeds=range(2),
+            reference=self.reference,
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -19,4 +19,5 @@ EXPERIMENT = Experiment(
     datasets=DATASETS,
     split=KFold(5),
     seeds=range(2),
+    reference="low-rank ridge",
 )

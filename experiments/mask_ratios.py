@@ -19,6 +19,7 @@ from models.spadit.spot_space import RawSpots
 ZERO_RATIOS = (0.1, 0.2, 0.3, 0.4)
 NONZERO_RATIOS = (0.1, 0.2, 0.3)
 FULL_MASKS = (0.0, 0.5)
+EVERYTHING = "every gene masked entirely"
 
 
 def masking(zero: float, nonzero: float, full: float) -> Arm:
@@ -36,7 +37,7 @@ ARMS: dict[str, Arm] = {
     for zero in ZERO_RATIOS
     for nonzero in NONZERO_RATIOS
 }
-ARMS["every gene masked entirely"] = masking(0.1, 0.1, 1.0)
+ARMS[EVERYTHING] = masking(0.1, 0.1, 1.0)
 
-PRESETS = Sizes("mask_ratios", ARMS, {"low-rank ridge": LowRankRidge()})
+PRESETS = Sizes("mask_ratios", ARMS, {"low-rank ridge": LowRankRidge()}, reference=EVERYTHING)
 EXPERIMENT = PRESETS["small"]

@@ -18,5 +18,6 @@ EXPERIMENT = Experiment(
     datasets=DATASETS,
     split=KFold(5),
     seeds=range(2),
+    reference="SpaDiT",
     sampling_rates=(1.0, 0.9, 0.7, 0.5, 0.3, 0.1),
 )

@@ -65,6 +65,7 @@ class Experiment:
     Labels are for people and never enter a trial's identity: experiments that need the same trial share it.
     chosen_on: label -> the datasets on whose scores that variant's settings were chosen; its rows there say "tuned on
     these genes" in every table. part_of: the variants of the whole that `narrowed` took these from.
+    reference: the label that reports compare every other one with, pair by pair; the first variant where none is named.
     Raises `BadInput` for what cannot be run, when it is made.
     """
 
@@ -79,6 +80,7 @@ class Experiment:
     folds: Sequence[int] | None = None
     title: str = ""
     chosen_on: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reference: str = ""
     part_of: Mapping[str, Variant] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -97,12 +99,16 @@ class Experiment:
                     f"Experiment {self.name}: variant {label!r} is a {_kind(method)}; expected an instance of a "
                     "models.method.Method, e.g. SpaGE() with its parentheses."
                 )
-        for label in self.chosen_on:
-            if label not in self.variants:
-                raise BadInput(
-                    f"Experiment {self.name}: chosen_on names {label!r}, which is no variant; "
-                    f"{nearest(label, list(self.variants))}"
-                )
+        named = {"chosen_on": (tuple(self.chosen_on), self.variants)}
+        if self.reference:
+            named["reference"] = ((self.reference,), self.part_of or self.variants)
+        for where, (labels, variants) in named.items():
+            for label in labels:
+                if label not in variants:
+                    raise BadInput(
+                        f"Experiment {self.name}: {where} names {label!r}, which is no variant; "
+                        f"{nearest(label, list(variants))}"
+                    )
         for rate in self.sampling_rates:
             if not (isinstance(rate, int | float) and math.isfinite(rate) and 0 < rate <= 1):
                 raise BadInput(f"Experiment {self.name}: a sampling rate of {rate} is impossible; rates lie in (0, 1].")
@@ -190,6 +196,7 @@ class Experiment:
             variants=variants,
             datasets={name: dict(facts) for name, facts in datasets.items()},
             folds=self.split.folds,
+            reference=self.reference or next(iter(self.part_of or self.variants)),
             flags=self.protocol.flags + self.task.flags,
             cells=tuple(cell for cell, _ in self.cells(ids)),
             excluded=tuple(dict(e) for e in excluded),

@@ -131,6 +131,7 @@ class Asked:
     folds: how many folds the split has. flags: what the protocol demands to be said beside every number.
     definition: 8 hex digits over all that gives cells their meaning; files that share it are merged.
     external: whether all of it was predicted elsewhere; such answers join every experiment that asked the same.
+    reference: the label that the others are compared with.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Asked:
     cells: tuple[dict[str, Any], ...]
     excluded: tuple[dict[str, str], ...] = ()
     external: bool = False
+    reference: str = ""
     schema: int = SCHEMA
 
     @property

@@ -225,8 +225,19 @@ class Store:
 
     def dataset_genes(self, dataset_id: str) -> pd.DataFrame:
         """What is stored of a dataset's panel genes, one row per gene; empty if the dataset is not described."""
+        return self._described(dataset_id, "genes")
+
+    def dataset_spots(self, dataset_id: str) -> pd.DataFrame:
+        """Row in the ST file, coordinates and label of each spot; empty if the dataset is not described."""
+        return self._described(dataset_id, "spots")
+
+    def measured(self, dataset_id: str) -> pd.DataFrame:
+        """(n_spots, n_genes) raw ST values of every spot of the file; empty if the dataset is not described."""
+        return self._described(dataset_id, "truth")
+
+    def _described(self, dataset_id: str, part: str) -> pd.DataFrame:
         try:
-            return pd.read_parquet(io.BytesIO(self.files.read(f"datasets/{dataset_id}/genes.parquet")))
+            return pd.read_parquet(io.BytesIO(self.files.read(f"datasets/{dataset_id}/{part}.parquet")))
         except FileNotFoundError:
             return pd.DataFrame()
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness.record import Asked, Record
 from harness.store import Store
+from reports.kept import Kept
 from reports.published import METRICS
 
 Group = Literal["variant", "control", "external"]
@@ -112,16 +113,24 @@ class Comparison:
     records: finished trials by id; unfinished: failed and skipped ones. older: earlier definitions of this name.
     panels: how many genes the panel of each dataset has, where the store describes it.
     ceilings: mean PCC over the panel of one half of the truth's counts with the other half; counts only.
+    kept: measured and predicted values, for figures.
     """
 
     asked: Asked
     store: str
+    kept: Kept
     blocks: tuple[Block, ...]
     records: Mapping[str, Record]
     unfinished: Mapping[str, Record]
     older: tuple[str, ...] = ()
     panels: Mapping[str, int] = field(default_factory=dict)
     ceilings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """The label that the others are compared with; the first row's where what was named is not here."""
+        labels = [row.label for block in self.blocks for row in block.rows]
+        return self.asked.reference if self.asked.reference in labels or not labels else labels[0]
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -153,8 +162,17 @@ def read(store: Store, asked: Asked, older: tuple[str, ...] = ()) -> Comparison:
         for name, facts in asked.datasets.items()
         if asked.protocol_id in cards.get(facts["dataset_id"], {}).get("panels", {})
     }
+    kept = Kept(store, asked, records)
     return Comparison(
-        asked, store.files.root.resolve().name, blocks, records, unfinished, older, panels, _ceilings(store, asked)
+        asked,
+        store.files.root.resolve().name,
+        kept,
+        blocks,
+        records,
+        unfinished,
+        older,
+        panels,
+        _ceilings(store, asked),
     )
 
 
