@@ -86,11 +86,17 @@ class Results:
         cells = pd.DataFrame(list(self.asked.cells))[["trial_id", "label", "dataset", "seed"]]
         return cells.merge(rows.drop(columns=["dataset", "seed"]), on="trial_id") if len(rows) else rows
 
-    def table(self) -> pd.DataFrame:
-        """The accuracy-score table: one row per dataset and variant, with intervals and raw means."""
+    def scores(self) -> pd.DataFrame:
+        """One row per dataset, sampling rate and variant: accuracy score, interval, ranks, raw means, genes."""
+        from reports.report import scores
+
+        return scores(self.store, self.name)
+
+    def table(self, value: str = "accuracy_score") -> pd.DataFrame:
+        """One column of `scores` as a table of variants x datasets (x sampling rates, where there are several)."""
         from reports.report import table
 
-        return table(self.store, self.name)
+        return table(self.store, self.name, value)
 
 
 def submit(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from harness.errors import BadInput
 from reports import terminal
 from reports.drawing import drawn_blocks, drawn_looks, label_lines, panels
 from reports.family import Drawing, Family, Section
@@ -212,6 +213,24 @@ def as_frame(comparison: Comparison) -> pd.DataFrame:
             found = overall(comparison, rate, scope)
             rows += [_overall_record(found, row) for row in found.rows]
     return pd.DataFrame(rows)
+
+
+def wide(comparison: Comparison, value: str = "accuracy_score") -> pd.DataFrame:
+    """One column of `as_frame` as variants x datasets, or x (dataset, rate) where there are several sampling rates.
+
+    Empty where no row has a value; `BadInput` for a column that there is not.
+    """
+    tidy = as_frame(comparison)
+    if value not in tidy:
+        raise BadInput(f"The accuracy-score table has no column {value!r}; it has {', '.join(tidy)}.")
+    several = len(comparison.rates) > 1
+    columns = {
+        (dataset, rate) if several else dataset: rows.set_index("variant")[value]
+        for (dataset, rate), rows in tidy[tidy["scope"] == "dataset"].groupby(["dataset", "sampling_rate"], sort=False)
+    }
+    frame = pd.DataFrame(columns).rename_axis(index="variant")
+    frame = frame.loc[[label for label in comparison.asked.variants if label in frame.index]]
+    return frame if frame.notna().any(axis=None) else frame.iloc[:0]
 
 
 def _record(block: Block, standing: Standing) -> dict[str, object]:

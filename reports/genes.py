@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from reports.family import Family, Section
+from reports.pooled import FACTS
 from reports.published import METRICS
-from reports.scores import FACTS, Block, Comparison
+from reports.scores import Block, Comparison
 
 _TEXT = (
     "Each held-out gene under each variant that finished its dataset, averaged over seeds. JS of flat is what a flat "

@@ -1,7 +1,7 @@
 """Tables as LaTeX: booktabs, fixed decimals, everything escaped.
 
-A fragment is for `\\input`; it needs the packages booktabs and graphicx, and fits any text width. The wrapper around
-it compiles on its own.
+A fragment is for `\\input`; it needs the packages booktabs, graphicx and amssymb. In an article of two columns a table
+of many columns spans both. The wrapper around a fragment compiles on its own.
 """
 
 from __future__ import annotations
@@ -40,16 +40,21 @@ _CHARACTERS = {
     "·": r"$\cdot$",
     "†": r"$^{\dagger}$",
     "‡": r"$^{\ddagger}$",
+    "✓": r"$\checkmark$",
+    "✗": r"$\times$",
     "–": "--",
     "—": "---",
     "…": r"\ldots{}",
 }
+SPANNING = 5
+"""A table of more columns takes both columns of an article that has two."""
+
 _GREEK_CAPITALS = ("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega")
 
 
 def fragment(tables: Sequence[Table]) -> str:
     """Tables to `\\input`, each a float of its own."""
-    head = "% Needs \\usepackage{booktabs} and \\usepackage{graphicx}.\n"
+    head = "% Needs \\usepackage{booktabs}, \\usepackage{graphicx} and \\usepackage{amssymb}.\n"
     return head + "\n".join(_float(table) for table in tables)
 
 
@@ -62,6 +67,7 @@ def standalone(name: str) -> str:
         "\\usepackage{textcomp}\n"
         "\\usepackage{booktabs}\n"
         "\\usepackage{graphicx}\n"
+        "\\usepackage{amssymb}\n"
         "\\usepackage[margin=2cm]{geometry}\n"
         "\\begin{document}\n"
         f"\\input{{{name}.tex}}\n"
@@ -76,13 +82,14 @@ def escape(text: str) -> str:
 
 def _float(table: Table) -> str:
     aligned = "l" + "".join("l" if column.text else "r" for column in table.columns)
+    kind = "table*" if len(table.columns) > SPANNING else "table"
     lines = [
-        r"\begin{table}[htbp]",
+        rf"\begin{{{kind}}}[htbp]",
         r"\centering",
         rf"\caption{{{escape(table.caption)}}}",
         r"\small",
-        r"\begin{minipage}{\textwidth}",
-        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
+        r"\begin{minipage}{\linewidth}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}{aligned}@{{}}}}",
         r"\toprule",
         _row([escape(table.corner), *(escape(column.shown) for column in table.columns)]),
@@ -100,7 +107,7 @@ def _float(table: Table) -> str:
     for mark, sentence in table.footnotes:
         lines.append(rf"{{\footnotesize {escape(mark)} {escape(sentence)}\par}}")
     lines += [rf"{{\footnotesize {escape(table.size)}\par}}"] if table.size else []
-    return "\n".join([*lines, r"\end{minipage}", r"\end{table}", ""])
+    return "\n".join([*lines, r"\end{minipage}", rf"\end{{{kind}}}", ""])
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from reports.drawing import drawn_blocks, drawn_looks, label_lines, panels
 from reports.family import Drawing, Family, Section
+from reports.pooled import FACTS
 from reports.published import METRICS
-from reports.scores import FACTS, Block, Comparison
+from reports.scores import Block, Comparison
 from reports.standings import Standing, standings
 from reports.tables import MISSING, Cell, Column, Footnotes, Line, Table, interval, number
 from reports.wording import HEADINGS, at_highest, at_rate, marks, reason, size

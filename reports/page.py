@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from reports import latex
 from reports.drawing import inline
 from reports.family import Section
 from reports.scores import Comparison
@@ -87,6 +88,7 @@ def _template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
+    environment.filters["latex"] = lambda table: latex.fragment([table])
     return environment.get_template(name)
 
 

@@ -21,6 +21,9 @@ RESAMPLES = 2000
 RESAMPLING_SEED = 20
 """Seed of the gene resamples: the same store gives the same intervals."""
 
+GROUPS = 5000
+"""The most units that are resampled."""
+
 TIE_DECIMALS = 12
 """Means that agree to so many decimals are ties: the order of a sum must not decide a rank."""
 
@@ -51,21 +54,39 @@ def accuracy_score(means: Floats) -> Floats:
 
 
 def resamples(n_genes: int, n: int = RESAMPLES, seed: int = RESAMPLING_SEED) -> NDArray[np.intp]:
-    """(n, n_genes) gene indices, drawn with replacement; every variant of a dataset uses the same ones."""
-    return np.random.default_rng(seed).integers(0, n_genes, size=(n, n_genes))
+    """(n, K) indices of genes, drawn with replacement; every variant of a dataset uses the same ones.
+
+    K = n_genes; beyond `GROUPS` genes, K = `GROUPS`, and what is drawn are groups of genes (see `resampled_means`).
+    """
+    groups = min(n_genes, GROUPS)
+    return np.random.default_rng(seed).integers(0, groups, size=(n, groups))
 
 
 def resampled_means(values: Floats, picks: NDArray[np.intp]) -> Floats:
-    """Means over resampled genes: (V, G, M) values and (B, G) indices -> (B, V, M)."""
-    n, n_genes = picks.shape
-    places = picks + np.arange(n)[:, None] * n_genes
-    counts = np.bincount(places.ravel(), minlength=n * n_genes).reshape(n, n_genes).astype(np.float64)
+    """Means over resampled genes: (V, G, M) values and (B, K) indices -> (B, V, M).
+
+    With K < G, indices are of K groups of genes, put together at random and of equal size but for one gene: a mean
+    over groups varies as one over genes does, and takes 2,000 x K numbers however many genes there are.
+    """
+    n, groups = picks.shape
+    places = picks + np.arange(n)[:, None] * groups
+    counts = np.bincount(places.ravel(), minlength=n * groups).reshape(n, groups).astype(np.float64)
+    order, starts = _grouped(values.shape[1], groups)
+    sizes = np.diff([*starts, values.shape[1]]).astype(np.float64)
     means = np.empty((n, values.shape[0], values.shape[2]))
     for variant in range(values.shape[0]):
         for metric in range(values.shape[2]):
             # One product per column, so that equal variants get equal means to the last bit and stay tied.
-            means[:, variant, metric] = counts @ np.ascontiguousarray(values[variant, :, metric])
-    return means / n_genes
+            means[:, variant, metric] = counts @ np.add.reduceat(values[variant, order, metric], starts)
+    return means / (counts @ sizes)[:, None, None]
+
+
+def _grouped(n_genes: int, groups: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(G,) an order of genes and (K,) where in it each group starts; the genes' own order where K = G."""
+    order = np.arange(n_genes)
+    if groups < n_genes:
+        order = np.random.default_rng(RESAMPLING_SEED).permutation(n_genes)
+    return order, np.arange(groups) * n_genes // groups
 
 
 def interval(draws: Floats) -> tuple[Floats, Floats]:

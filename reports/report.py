@@ -62,9 +62,14 @@ def write_report(store: Store, out: Path, experiment: str | None = None) -> list
     return _put(out, files)
 
 
-def table(store: Store, name: str) -> pd.DataFrame:
-    """The accuracy-score table of an experiment as a tidy frame, see `accuracy_score.as_frame`."""
+def scores(store: Store, name: str) -> pd.DataFrame:
+    """Everything that is known of each row on each dataset, tidy: see `accuracy_score.as_frame`."""
     return accuracy_score.as_frame(_comparison(store, name))
+
+
+def table(store: Store, name: str, value: str = "accuracy_score") -> pd.DataFrame:
+    """One column of `scores` as variants x datasets, see `accuracy_score.wide`."""
+    return accuracy_score.wide(_comparison(store, name), value)
 
 
 def print_table(store: Store, name: str, console: Console) -> None:

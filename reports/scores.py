@@ -7,26 +7,21 @@ per seed; DuckDB reads the verified per-gene files of one block at a time, so me
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import duckdb
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from harness.record import Asked, Record
 from harness.store import Store
 from reports.kept import Kept
-from reports.published import METRICS
+from reports.pooled import Pooled, pool
 
 Group = Literal["variant", "control", "external"]
 Status = Literal["complete", "failed", "skipped", "incomplete"]
 Floats = NDArray[np.float64]
-
-FACTS = ("js_flat", "bias", "truth_sd")
-"""What is read of a gene beside its metrics, in the order of the last axis of `Block.facts`."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +59,8 @@ class Block:
     """One dataset at one sampling rate.
 
     rows: every variant asked for here, variants first, then controls and external rows, each in the table's order.
-    labels: the V complete rows, in that order. genes: the G genes scored for all of them, sorted.
-    values: (V, S, G, M) metrics per seed. facts: (V, G, 3) averages over seeds of `FACTS`. folds, seeds: how many.
-    constant: genes that no row could score (constant truth). partial: genes only some rows have; left out for all.
+    labels: the V complete rows, in that order. pooled: what these score, its properties this block's. folds, seeds: how
+    many.
     flags: what the protocol, the task and the kind of data demand to be said beside every number.
     """
 
@@ -77,11 +71,7 @@ class Block:
     seeds: int
     rows: tuple[Row, ...]
     labels: tuple[str, ...]
-    genes: tuple[str, ...]
-    values: Floats
-    facts: Floats
-    constant: int
-    partial: int
+    pooled: Pooled
     flags: tuple[str, ...] = ()
 
     @property
@@ -95,9 +85,29 @@ class Block:
         return f"{self.dataset} [{self.synthetic.partition(':')[0]}]" if self.synthetic else self.dataset
 
     @property
+    def genes(self) -> tuple[str, ...]:
+        """The G genes scored for all complete rows, sorted."""
+        return self.pooled.genes
+
+    @property
     def averaged(self) -> Floats:
         """(V, G, M) metrics averaged over seeds: the unit of every statistic is the gene."""
-        return self.values.mean(axis=1)
+        return self.pooled.averaged
+
+    @property
+    def facts(self) -> Floats:
+        """(V, G, 3) averages over seeds of `pooled.FACTS`."""
+        return self.pooled.facts
+
+    @property
+    def seed_means(self) -> Floats:
+        """(S, V, M) means over genes, seed by seed."""
+        return self.pooled.seed_means
+
+    @property
+    def part_means(self) -> Floats:
+        """(F, S, V, M) means over the genes of a fold, seed by seed."""
+        return self.pooled.part_means
 
     def places(self, *groups: Group) -> list[int]:
         """Places on the V axis of the complete rows of these groups."""
@@ -203,8 +213,6 @@ def _block(
             needed[label] = trials
     rows.sort(key=lambda row: ("variant", "control", "external").index(row.group))
     labels = tuple(row.label for row in rows if row.status == "complete")
-    whole = {label: needed[label] for label in labels}
-    genes, values, facts, constant, partial = _read_genes(store, whole, seeds, found)
     facts_of = asked.datasets.get(dataset, {})
     ran = {trial for trials in needed.values() for trial in trials.values() if trial is not None}
     flags = dict.fromkeys([*asked.flags, *(flag for trial in sorted(ran) for flag in found[trial].flags)])
@@ -216,11 +224,7 @@ def _block(
         seeds=len(seeds),
         rows=tuple(rows),
         labels=labels,
-        genes=genes,
-        values=values,
-        facts=facts,
-        constant=constant,
-        partial=partial,
+        pooled=_pooled(store, [needed[label] for label in labels], seeds, found, asked.folds),
         flags=tuple(flags),
     )
 
@@ -273,48 +277,13 @@ def _row(
     )
 
 
-def _read_genes(
+def _pooled(
     store: Store,
-    needed: Mapping[str, Mapping[tuple[int, int], str | None]],
+    needed: Sequence[Mapping[tuple[int, int], str | None]],
     seeds: list[int],
     found: Mapping[str, Record],
-) -> tuple[tuple[str, ...], Floats, Floats, int, int]:
-    """Genes, (V, S, G, M) values, (V, G, 3) facts, how many genes were constant, how many only some rows have."""
-    columns = [metric.name for metric in METRICS] + list(FACTS)
-    uses = pd.DataFrame(
-        [
-            (trial, v, seeds.index(seed))
-            for v, trials in enumerate(needed.values())
-            for (_, seed), trial in trials.items()
-        ],
-        columns=["trial_id", "v", "s"],
-    )
-    shape = (len(needed), len(seeds))
-    if not len(uses):
-        return (), np.empty((0, len(seeds), 0, len(METRICS))), np.empty((0, 0, len(FACTS))), 0, 0
-    paths = store.genes_paths([found[trial] for trial in sorted(set(uses["trial_id"]))])
-    with duckdb.connect() as connection:
-        connection.register("uses", uses)
-        table = connection.execute(
-            f"SELECT v, s, gene, {', '.join(columns)} FROM read_parquet(?, union_by_name = true) JOIN uses "
-            "USING (trial_id) ORDER BY v, s, gene, fold",
-            [[_literal(str(path)) for path in paths]],
-        ).df()
-    codes, names = pd.factorize(table["gene"], sort=True)
-    flat = (table["v"].to_numpy() * shape[1] + table["s"].to_numpy()) * len(names) + codes
-    total = np.zeros((shape[0] * shape[1] * len(names), len(columns)))
-    rows = np.zeros(len(total))
-    np.add.at(total, flat, table[columns].to_numpy(np.float64))
-    np.add.at(rows, flat, 1)
-    with np.errstate(invalid="ignore"):  # 0 / 0: a gene that a row does not have
-        everything = (total / rows[:, None]).reshape(*shape, len(names), len(columns))
-    has = np.isfinite(everything[..., : len(METRICS)]).all(axis=(1, 3))
-    kept, none = has.all(axis=0), ~has.any(axis=0)
-    values, facts = np.split(everything[:, :, kept], [len(METRICS)], axis=-1)
-    scored = tuple(str(name) for name in names[kept])
-    return scored, values, facts.mean(axis=1), int(none.sum()), int((~kept & ~none).sum())
-
-
-def _literal(path: str) -> str:
-    # DuckDB takes a path as a pattern; a folder named "run[1]" must mean itself.
-    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+    folds: int,
+) -> Pooled:
+    answers = [{(fold, seeds.index(seed)): str(trial) for (fold, seed), trial in each.items()} for each in needed]
+    used = sorted({trial for each in answers for trial in each.values()})
+    return pool(store.genes_paths([found[trial] for trial in used]), answers, folds, len(seeds))

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports import ranking
+from reports.pooled import FACTS
 from reports.published import METRICS
-from reports.scores import FACTS, Block, Comparison, Row
+from reports.scores import Block, Comparison, Row
 
 BAR = "low_rank_ridge"
 """The control that a variant has to beat: a linear map, fitted in under a second."""
@@ -127,8 +128,7 @@ def _facts(block: Block, place: int) -> dict[str, object]:
 def _seed_sd(block: Block, inside: list[int]) -> NDArray[np.float64]:
     if block.seeds < 2 or not inside:
         return np.full(len(inside), math.nan)
-    per_seed = block.values[inside].mean(axis=2).transpose(1, 0, 2)  # (S, V, M)
-    return ranking.accuracy_score(per_seed).std(axis=0, ddof=1)
+    return ranking.accuracy_score(block.seed_means[:, inside]).std(axis=0, ddof=1)
 
 
 def _versus_bar(block: Block, joined: Mapping[int, ranking.Joined]) -> dict[int, Versus]:

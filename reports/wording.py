@@ -53,10 +53,10 @@ def size(block: Block) -> str:
     }
     trials = sum(row.asked for row in block.rows)
     genes = f"{len(block.genes)} genes scored"
-    if block.constant:
-        genes += f" ({block.constant} constant in the truth, not scored)"
-    if block.partial:
-        genes += f" ({block.partial} left out because some rows lack them)"
+    if block.pooled.constant:
+        genes += f" ({block.pooled.constant} constant in the truth, not scored)"
+    if block.pooled.partial:
+        genes += f" ({block.pooled.partial} left out because some rows lack them)"
     return (
         f"{count(asked, 'variant')} (N = {n} finished) × 1 dataset × {count(block.folds, 'fold')} × "
         f"{count(block.seeds, 'seed')}; {genes}; {counts['finished']} of {count(trials, 'trial')} finished, "
@@ -189,8 +189,8 @@ def notes(comparison: Comparison) -> list[str]:
         said.append("Some trials were run from a working tree with uncommitted changes.")
     for block in comparison.blocks:
         where = f"{block.dataset}{at_rate(comparison, block.rate)}"
-        if block.partial:
-            said.append(f"{where}: {count(block.partial, 'gene')} left out for all because some rows lack them.")
+        if block.pooled.partial:
+            said.append(f"{where}: {count(block.pooled.partial, 'gene')} left out for all because some rows lack them.")
     for out in asked.excluded:
         what = out.get("dataset") or out.get("label") or "something"
         said.append(f"{what} was asked for but left out: {out.get('reason', '')}")

@@ -138,7 +138,7 @@ def _table(store: Store, found: Target, rate: float) -> tuple[dict[str, Any], se
         "ranks": dict(zip(names, map(plain, standing.ranks), strict=True)),
         "means": dict(zip(names, map(plain, standing.means), strict=True)),
         "genes": len(block.genes),
-        "genes_left_out": {"constant": block.constant, "not of every row": block.partial},
+        "genes_left_out": {"constant": block.pooled.constant, "not of every row": block.pooled.partial},
         "seeds": row.seeds,
         "folds": block.folds,
     }, set(block.genes) if row.status == "complete" else None

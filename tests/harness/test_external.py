@@ -19,7 +19,7 @@ from harness.store import Store
 from harness.trial import run_trial
 from models.baselines.spage import SpaGE
 from models.method import Run
-from reports.report import table, write_report
+from reports.report import scores, write_report
 from tests.conftest import tiny_pair
 from tests.toys import VisibleMean
 
@@ -85,7 +85,7 @@ def test_files_join_every_table_that_asked_the_same_and_the_audit_decides_where_
         store.put(run_trial(trial, data))
     store.put_asked(experiment.asked(facts, "now"))
 
-    rows = table(store, "ours").set_index("variant")
+    rows = scores(store, "ours").set_index("variant")
 
     assert list(rows.index) == ["SpaGE", "mean", "theirs", "SpaGE (elsewhere)", "leaky"]
     assert set(rows.loc[["SpaGE", "theirs", "SpaGE (elsewhere)"], "n_variants"]) == {4}
@@ -138,7 +138,7 @@ def test_a_truth_from_a_file_gives_a_table_of_its_own(pair: PairedSample, tmp_pa
     found = score_truth(written(tmp_path / "truth.csv", truth.values, truth), files, store)
 
     assert {scored.name: scored.audit.verdict for scored in found} == {"honest": "clean", "copy": "leak"}
-    rows = table(store, "scored-truth").set_index("variant")
+    rows = scores(store, "scored-truth").set_index("variant")
     assert rows.loc["copy", "group"] == "external"
     assert rows.loc["honest", "group"] == "variant"
     expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(values.T, truth.values.T, strict=True)])

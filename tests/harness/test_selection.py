@@ -18,7 +18,7 @@ from harness.record import Record
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from models.controls.gene_mean import GeneMean
-from reports.report import table
+from reports.report import scores
 from reports.scores import read
 from tests.conftest import tiny_pair
 from tests.contracts.problems import METHODS
@@ -69,7 +69,7 @@ def test_a_variant_chosen_on_a_dataset_says_so_in_its_rows_there_and_only_there(
 
     tuned = {(block.dataset, row.label) for block in found.blocks for row in block.rows if "tuned on" in row.selection}
     assert tuned == {("a", "x")}
-    rows = table(store, "mine")
+    rows = scores(store, "mine")
     rows = rows[rows["scope"] == "dataset"]
     assert set(rows[rows["selection"] == "tuned on these genes"]["dataset"]) == {"a"}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata
 
-from reports.ranking import accuracy_score, interval, join, rank_variants, ranks, resampled_means, resamples
+from reports.ranking import GROUPS, accuracy_score, interval, join, rank_variants, ranks, resampled_means, resamples
 
 # Few distinct values, so that ties are common.
 MEANS = arrays(
@@ -92,6 +92,28 @@ def test_resampled_means_are_the_means_of_the_picked_genes() -> None:
 
     expected = np.stack([values[:, pick].mean(axis=1) for pick in picks])
     np.testing.assert_allclose(resampled_means(values, picks), expected, rtol=1e-12)
+
+
+def test_beyond_the_most_units_groups_of_genes_are_resampled_and_intervals_stay_as_wide() -> None:
+    n_genes = 4 * GROUPS + 1
+    values = np.random.default_rng(2).normal(0.3, 0.2, (1, n_genes, 4))
+
+    picks = resamples(n_genes)
+    drawn = resampled_means(values, picks)[:, 0, 0]
+
+    assert picks.shape == (2000, GROUPS)
+    assert drawn.mean() == pytest.approx(values[0, :, 0].mean(), abs=1e-4)
+    assert drawn.std() == pytest.approx(values[0, :, 0].std() / np.sqrt(n_genes), rel=0.06)  # sd of 2,000 draws: 1.6 %
+
+
+def test_every_gene_is_in_one_group_and_groups_differ_by_one_gene_at_most() -> None:
+    values = np.zeros((1, 2 * GROUPS + 7, 4))
+    values[0, 17] = 1.0
+
+    each = resampled_means(values, np.arange(GROUPS)[:, None].repeat(GROUPS, 1))[:, 0, 0]  # the mean of every group
+
+    assert np.count_nonzero(each) == 1
+    assert 1 / each.max() in (2.0, 3.0)
 
 
 def test_intervals_and_ties_agree_with_a_slow_reference_over_the_same_resamples() -> None:

@@ -37,7 +37,8 @@ def test_genes_of_all_folds_are_pooled_each_once_per_seed(tmp_path: Path) -> Non
     block = block_of(tmp_path, simple(folds=3))
 
     assert block.genes == tuple(genes(10))
-    assert block.values.shape == (2, 3, 10, 4)
+    assert block.averaged.shape == (2, 10, 4)
+    assert (block.seed_means.shape, block.part_means.shape) == ((3, 2, 4), (3, 3, 2, 4))
 
 
 def test_metrics_are_averaged_over_seeds_first(tmp_path: Path) -> None:
@@ -53,7 +54,8 @@ def test_a_method_without_randomness_serves_every_seed(tmp_path: Path) -> None:
     assert b.status == "complete"
     assert (a.seeds, b.seeds) == (3, 1)
     assert (a.asked, b.asked) == (6, 2)
-    np.testing.assert_allclose(block.values[1, :, :, 0], 0.4)
+    np.testing.assert_allclose(block.averaged[1, :, 0], 0.4)
+    np.testing.assert_allclose(block.part_means[:, :, 1, 0], 0.4)
 
 
 def test_only_a_variant_with_several_seeds_has_a_spread_over_seeds(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_a_gene_of_constant_truth_is_scored_for_nobody(tmp_path: Path) -> None:
     block = block_of(tmp_path, plan)
 
     assert "gene004" not in block.genes
-    assert (len(block.genes), block.constant, block.partial) == (9, 1, 0)
+    assert (len(block.genes), block.pooled.constant, block.pooled.partial) == (9, 1, 0)
 
 
 def test_a_gene_that_one_row_lacks_is_left_out_for_all_and_counted(tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_a_gene_that_one_row_lacks_is_left_out_for_all_and_counted(tmp_path: Pat
 
     block = block_of(tmp_path, simple(values=values))
 
-    assert (len(block.genes), block.constant, block.partial) == (9, 0, 1)
+    assert (len(block.genes), block.pooled.constant, block.pooled.partial) == (9, 0, 1)
 
 
 @pytest.mark.parametrize(

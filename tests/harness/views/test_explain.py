@@ -14,7 +14,7 @@ import pytest
 from harness.errors import BadInput
 from harness.store import Store
 from harness.views.explain import explain_facts, print_explain
-from reports.report import table, write_report
+from reports.report import scores, write_report
 from tests.reports.stores import NOT_SCORED, Plan, Variant, build, genes, qualities
 
 METRICS = ("pcc", "ssim", "rmse", "js")
@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_its_means_are_those_of_the_reports_table_to_twelve_digits(store: Store) -> None:
-    printed = table(store, "demo")
+    printed = scores(store, "demo")
     rows = printed[(printed["scope"] == "dataset") & (printed["status"] == "complete")]
     assert len(rows) == 2 * (4 + 6)  # two rates; two of six rows did not finish MG
 
