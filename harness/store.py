@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,16 @@ class Store:
 
     def genes_paths(self, records: Sequence[Record]) -> list[Path]:
         """The Parquet files that hold the per-gene rows of these records, each verified against its checksum."""
-        paths = []
-        for record in records:
-            for name, facts in record.files.items():
-                if name.startswith("genes/"):
-                    if hashlib.sha256(self._read(name)).hexdigest() != facts["sha256"]:
-                        raise BadInput(
-                            f"{self.where}/{name} does not match the checksum in its record; delete "
-                            f"{self.where}/trials/{record.trial_id}.json and run the experiment again."
-                        )
-                    paths.append(self.files.path(name))
-        return paths
+        named = [(r, name) for r in records for name in r.files if name.startswith("genes/")]
+        with ThreadPoolExecutor() as threads:  # reading and hashing both run beside each other
+            sums = threads.map(lambda each: hashlib.sha256(self._read(each[1])).hexdigest(), named)
+            for (record, name), found in zip(named, sums, strict=True):
+                if found != record.files[name]["sha256"]:
+                    raise BadInput(
+                        f"{self.where}/{name} does not match the checksum in its record; delete "
+                        f"{self.where}/trials/{record.trial_id}.json and run the experiment again."
+                    )
+        return [self.files.path(name) for _, name in named]
 
     def genes(self, records: Sequence[Record]) -> pd.DataFrame:
         """Per-gene rows of these records, one row per trial and gene."""

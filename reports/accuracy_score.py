@@ -38,7 +38,7 @@ _OUTSIDE = "what the row would have had if it alone had joined the variants, out
 def section(comparison: Comparison) -> Section:
     """The family's tables, figure and tidy frame."""
     drawings: tuple[Drawing, ...] = ()
-    if any(block.genes for block in comparison.blocks):
+    if any(block.n_genes for block in comparison.blocks):
         drawings = (
             Drawing(
                 "accuracy_score",
@@ -95,8 +95,7 @@ def _block_table(comparison: Comparison, block: Block) -> Table:
         notes.mark(TIED, "cannot be told from the best: the 95% interval of the difference of their AS includes 0.")
     if any(s.row.group != "variant" and s.n for s in found):
         notes.mark("( )", _OUTSIDE)
-    for flag in block.flags:
-        notes.mark("Flag:", f"{flag}.")
+    notes.flags(block.flags)
     caption = f"Accuracy score on {block.name}{at_rate(comparison, block.rate)}"
     return Table(
         f"{block.dataset}-{block.rate:g}", caption, "Variant", _COLUMNS, tuple(groups), notes.listed(), size(block)
@@ -144,12 +143,15 @@ def _overall_table(comparison: Comparison, found: Overall) -> Table:
     top = max((r.share for r in inside), default=math.nan)
     groups = []
     for group, heading in HEADINGS.items():
-        lines = [_overall_line(row, len(found.datasets), top) for row in found.rows if row.row.group == group]
+        lines = [
+            _overall_line(row, len(found.datasets), top, _overall_marks(comparison, row, notes))
+            for row in found.rows
+            if row.row.group == group
+        ]
         groups.append((heading, tuple(lines)))
     if any(not r.datasets for r in found.rows):
         notes.mark(MISSING, "no number: the row did not finish what this table averages.")
-    for flag in comparison.asked.flags:
-        notes.mark("Flag:", f"{flag}.")
+    notes.flags(comparison.asked.flags)
     if any(r.row.group != "variant" and r.datasets for r in found.rows):
         notes.mark("( )", _OUTSIDE)
     if found.datasets:
@@ -174,9 +176,16 @@ def _overall_table(comparison: Comparison, found: Overall) -> Table:
     return Table(name, caption, "Variant", columns, tuple(groups), notes.listed(), summary)
 
 
-def _overall_line(found: OverallRow, datasets: int, top: float) -> Line:
+def _overall_marks(comparison: Comparison, found: OverallRow, notes: Footnotes) -> str:
+    rows = [row for block in comparison.blocks for row in block.rows if row.label == found.row.label]
+    if all(row.selection != "tuned on these genes" for row in rows):
+        return ""
+    return notes.mark("†", "tuned on genes of some of these datasets: the scores there are flattered.")
+
+
+def _overall_line(found: OverallRow, datasets: int, top: float, marks: str) -> Line:
     if not found.datasets:
-        return Line(found.row.label, (Cell(found.word), *(Cell(MISSING),) * 4))
+        return Line(found.row.label, (Cell(found.word), *(Cell(MISSING),) * 4), marks)
     inside = found.row.group == "variant"
     share = number(found.share, 2)
     if not math.isnan(found.sd):
@@ -191,6 +200,7 @@ def _overall_line(found: OverallRow, datasets: int, top: float) -> Line:
             Cell(str(found.best_on) if inside else "", found.best_on if inside else None),
             Cell(f"{found.datasets} of {datasets}", found.datasets),
         ),
+        marks,
     )
 
 
@@ -263,7 +273,7 @@ def _record(block: Block, standing: Standing) -> dict[str, object]:
     return found | {
         "js_beats_flat": standing.beats_flat,
         "biased": standing.biased,
-        "genes": len(block.genes),
+        "genes": block.n_genes,
         "folds": block.folds,
         "seeds": row.seeds,
         **{f"trials_{name}": getattr(row, name) for name in ("done", "asked", "failed", "skipped")},

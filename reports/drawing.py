@@ -80,7 +80,7 @@ def drawn_looks(comparison: Comparison) -> dict[str, Look]:
 
 def drawn_blocks(comparison: Comparison) -> list[Block]:
     """The blocks a figure of many panels shows: those with scored genes at the highest sampling rate."""
-    return [b for b in comparison.blocks if b.genes and b.rate == comparison.rates[0]]
+    return [b for b in comparison.blocks if b.n_genes and b.rate == comparison.rates[0]]
 
 
 def panels(blocks: list[Block], rows: int, one_scale: bool) -> tuple[Figure, Iterator[tuple[Block, Axes]]]:
@@ -97,6 +97,11 @@ def panels(blocks: list[Block], rows: int, one_scale: bool) -> tuple[Figure, Ite
     return figure, zip(blocks, axes.flat, strict=False)
 
 
+def short(label: str, most: int = 34) -> str:
+    """A label cut to `most` characters."""
+    return label if len(label) <= most else f"{label[: most - 1].rstrip()}…"
+
+
 def label_lines(axes: Axes, block: Block, look: Mapping[str, Look]) -> None:
     """One line per label from top to bottom: names in the leftmost panels, a rule before what is outside N.
 
@@ -106,7 +111,7 @@ def label_lines(axes: Axes, block: Block, look: Mapping[str, Look]) -> None:
     first = axes.get_subplotspec()
     leftmost = first is None or first.is_first_col()
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_yticks(range(len(labels)), [textwrap.shorten(label, 34, placeholder="…") for label in labels])
+    axes.set_yticks(range(len(labels)), [short(label) for label in labels])
     axes.tick_params(axis="y", length=0, labelleft=leftmost)
     axes.tick_params(axis="x", labelbottom=True)
     axes.set_title("\n".join(textwrap.wrap(block.short, 38)), loc="left")

@@ -33,12 +33,12 @@ FAMILY = Family(place=90, section=section)
 
 def as_frame(comparison: Comparison) -> pd.DataFrame:
     """One row per block, gene and complete variant, by gene and then in the order of the table."""
-    parts = [_rows(block) for block in comparison.blocks if block.genes]
+    parts = [_rows(block) for block in comparison.blocks if block.n_genes]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _rows(block: Block) -> pd.DataFrame:
-    n_variants, n_genes = len(block.labels), len(block.genes)
+    n_variants, n_genes = len(block.labels), block.n_genes
     flat = {
         "dataset": block.dataset,
         "sampling_rate": block.rate,

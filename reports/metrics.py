@@ -41,7 +41,7 @@ _TEXT = (
 def section(comparison: Comparison) -> Section:
     """The family's tables, figure and tidy frame."""
     drawings: tuple[Drawing, ...] = ()
-    if any(block.genes for block in comparison.blocks):
+    if any(block.n_genes for block in comparison.blocks):
         drawings = (
             Drawing(
                 "pcc_over_genes",
@@ -55,7 +55,7 @@ def section(comparison: Comparison) -> Section:
     return Section("Raw metrics", _TEXT, as_frame(comparison), tables, drawings)
 
 
-FAMILY = Family(place=20, section=section)
+FAMILY = Family(place=12, section=section)
 
 
 def as_frame(comparison: Comparison) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def as_frame(comparison: Comparison) -> pd.DataFrame:
             "mean": standing.means[i],
             "low": standing.means_low[i],
             "high": standing.means_high[i],
-            "genes": len(block.genes),
+            "genes": block.n_genes,
             "folds": block.folds,
             "seeds": standing.row.seeds,
         }
@@ -93,8 +93,7 @@ def _table(comparison: Comparison, block: Block) -> Table:
         groups.append((heading, tuple(lines)))
     if len(block.labels) < len(block.rows):
         notes.mark(MISSING, "no number: the row lacks a fold or a seed of this dataset.")
-    for flag in block.flags:
-        notes.mark("Flag:", f"{flag}.")
+    notes.flags(block.flags)
     caption = f"Raw metrics on {block.name}{at_rate(comparison, block.rate)}: mean [95% interval]"
     name = f"{block.dataset}-{block.rate:g}"
     return Table(name, caption, "Variant", _COLUMNS, tuple(groups), notes.listed(), size(block))
@@ -135,5 +134,5 @@ def _figure(comparison: Comparison) -> Figure:
                 float(pcc.mean()), y, own.marker, color=own.colour, markerfacecolor=own.face, markersize=3.5, zorder=5
             )
         axes.axvline(0, color="#9a9a9a", linewidth=0.6, zorder=1)
-        axes.set_xlabel(f"PCC, {len(block.genes)} genes")
+        axes.set_xlabel(f"PCC, {block.n_genes} genes")
     return figure

@@ -88,7 +88,7 @@ def _half(comparison: Comparison, rate: float, blocks: Sequence[Block], place: i
     if any(block.places("control", "external") for block in blocks):
         notes.mark("( )", "outside N: what the row would have had if it alone had joined, out of N + 1.")
     variants = ", ".join(f"{block.short}: {len(block.places('variant'))}" for block in blocks)
-    notes.mark("N:", f"{variants}. Genes: " + ", ".join(f"{b.short} {len(b.genes)}" for b in blocks) + ".")
+    notes.mark("N:", f"{variants}. Genes: " + ", ".join(f"{b.short} {b.n_genes}" for b in blocks) + ".")
     title = TITLES.get(_kind(comparison), f"Accuracy score of {comparison.asked.name}")
     more = f" ({place + 1})" if len(comparison.blocks) > HALF else ""
     columns = (*(Column(label, text=True) for label in ticks), *(Column(block.short, "↑") for block in blocks))

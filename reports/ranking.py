@@ -6,6 +6,7 @@ within one dataset: never genes within one method, never one fold.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,32 +54,45 @@ def accuracy_score(means: Floats) -> Floats:
     return ranks(means).mean(axis=-1)
 
 
-def resamples(n_genes: int, n: int = RESAMPLES, seed: int = RESAMPLING_SEED) -> NDArray[np.intp]:
-    """(n, K) indices of genes, drawn with replacement; every variant of a dataset uses the same ones.
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """Which of K units are drawn, with replacement, in B resamples: picks (B, K)."""
 
-    K = n_genes; beyond `GROUPS` genes, K = `GROUPS`, and what is drawn are groups of genes (see `resampled_means`).
+    picks: NDArray[np.intp]
+
+    @functools.cached_property
+    def counts(self) -> Floats:
+        """(B, K) how often each unit is drawn."""
+        n, units = self.picks.shape
+        places = self.picks + np.arange(n)[:, None] * units
+        return np.bincount(places.ravel(), minlength=n * units).reshape(n, units).astype(np.float64)
+
+
+@functools.lru_cache(maxsize=3)
+def resamples(n_genes: int, n: int = RESAMPLES, seed: int = RESAMPLING_SEED) -> Resamples:
+    """n resamples of the genes of a dataset; every variant of it uses the same ones.
+
+    Beyond `GROUPS` genes the units are as many groups of genes (see `resampled_means`).
     """
-    groups = min(n_genes, GROUPS)
-    return np.random.default_rng(seed).integers(0, groups, size=(n, groups))
+    units = min(n_genes, GROUPS)
+    return Resamples(np.random.default_rng(seed).integers(0, units, size=(n, units)))
 
 
-def resampled_means(values: Floats, picks: NDArray[np.intp]) -> Floats:
-    """Means over resampled genes: (V, G, M) values and (B, K) indices -> (B, V, M).
+def resampled_means(values: Floats, drawn: Resamples) -> Floats:
+    """Means over resampled genes: (V, G, M) values -> (B, V, M).
 
-    With K < G, indices are of K groups of genes, put together at random and of equal size but for one gene: a mean
-    over groups varies as one over genes does, and takes 2,000 x K numbers however many genes there are.
+    Units that are groups are put together at random, of equal size but for one gene: a mean over groups varies as one
+    over genes does, and takes B x K numbers however many genes there are.
     """
-    n, groups = picks.shape
-    places = picks + np.arange(n)[:, None] * groups
-    counts = np.bincount(places.ravel(), minlength=n * groups).reshape(n, groups).astype(np.float64)
-    order, starts = _grouped(values.shape[1], groups)
+    n, units = drawn.counts.shape
+    order, starts = _grouped(values.shape[1], units)
     sizes = np.diff([*starts, values.shape[1]]).astype(np.float64)
     means = np.empty((n, values.shape[0], values.shape[2]))
     for variant in range(values.shape[0]):
         for metric in range(values.shape[2]):
             # One product per column, so that equal variants get equal means to the last bit and stay tied.
-            means[:, variant, metric] = counts @ np.add.reduceat(values[variant, order, metric], starts)
-    return means / (counts @ sizes)[:, None, None]
+            means[:, variant, metric] = drawn.counts @ np.add.reduceat(values[variant, order, metric], starts)
+    return means / (drawn.counts @ sizes)[:, None, None]
 
 
 def _grouped(n_genes: int, groups: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -90,6 +90,11 @@ class Block:
         return self.pooled.genes
 
     @property
+    def n_genes(self) -> int:
+        """G."""
+        return self.averaged.shape[1]
+
+    @property
     def averaged(self) -> Floats:
         """(V, G, M) metrics averaged over seeds: the unit of every statistic is the gene."""
         return self.pooled.averaged

@@ -68,9 +68,9 @@ class Standing:
 @functools.lru_cache(maxsize=64)
 def standings(block: Block) -> tuple[Standing, ...]:
     """Where the rows of a block stand, in the block's order."""
-    if not block.genes:
+    if not block.n_genes:
         return tuple(Standing(row) for row in block.rows)
-    picks = ranking.resamples(len(block.genes))
+    picks = ranking.resamples(block.n_genes)
     means = block.averaged.mean(axis=1)
     drawn = ranking.resampled_means(block.averaged, picks)
     inside, outside = block.places("variant"), block.places("control", "external")

@@ -86,6 +86,11 @@ class Footnotes:
         self.found.setdefault(symbol, sentence)
         return symbol
 
+    def flags(self, flags: Sequence[str]) -> None:
+        """Note what the protocol, the task or the data demand to be said beside every number."""
+        if flags:
+            self.mark("Flag:", f"{'; '.join(flags)}.")
+
     def listed(self) -> tuple[tuple[str, str], ...]:
         """(mark, sentence) in order of first use."""
         return tuple(self.found.items())

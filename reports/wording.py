@@ -52,7 +52,7 @@ def size(block: Block) -> str:
         "skipped": sum(row.skipped for row in block.rows),
     }
     trials = sum(row.asked for row in block.rows)
-    genes = f"{len(block.genes)} genes scored"
+    genes = f"{block.n_genes} genes scored"
     if block.pooled.constant:
         genes += f" ({block.pooled.constant} constant in the truth, not scored)"
     if block.pooled.partial:
@@ -147,7 +147,7 @@ def _verdict(comparison: Comparison, block: Block) -> str:
         said = (
             f"{where}: {listed([s.row.label for s in best])} {'leads' if len(best) == 1 else 'lead'} with an accuracy "
             f"score of {number(best[0].score, 2)} of {best[0].n} "
-            f"(95% interval {interval(best[0].low, best[0].high, 2)} over {len(block.genes)} genes); "
+            f"(95% interval {interval(best[0].low, best[0].high, 2)} over {block.n_genes} genes); "
             + (f"not to be told from it: {listed(tied)}" if tied else "no other variant is tied with it")
         )
     above, level = ([s.row.label for s in inside if s.versus_bar == word] for word in ("above", "level"))

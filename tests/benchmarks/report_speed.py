@@ -108,12 +108,14 @@ def _asked(names: Sequence[str], datasets: int, folds: int, cells: tuple[dict[st
 
 ALONE = """
 import duckdb, sys
-print(duckdb.sql(f'''
-    WITH genes AS (SELECT dataset, trial_id, seed, gene, pcc, ssim, rmse, js FROM read_parquet('{sys.argv[1]}/genes/*.parquet')),
-         labels AS (SELECT unnest(cells, recursive := true) FROM read_json('{sys.argv[1]}/experiments/*.json', maximum_object_size=1000000000)),
-         averaged AS (SELECT labels.label, genes.dataset, gene, avg(pcc) AS pcc, avg(ssim) AS ssim, avg(rmse) AS rmse, avg(js) AS js
-                      FROM genes JOIN labels USING (trial_id) GROUP BY ALL)
-    SELECT dataset, label, avg(pcc), avg(ssim), avg(rmse), avg(js) FROM averaged GROUP BY ALL ORDER BY ALL''').fetchall()[-1])
+root = sys.argv[1]
+duckdb.sql(f"CREATE VIEW labels AS SELECT unnest(cells, recursive := true) "
+           f"FROM read_json('{root}/experiments/*.json', maximum_object_size=1000000000)")
+duckdb.sql(f"CREATE VIEW genes AS SELECT labels.label, labels.dataset, gene, pcc, ssim, rmse, js "
+           f"FROM read_parquet('{root}/genes/*.parquet') genes JOIN labels USING (trial_id)")
+means = "avg(pcc) AS pcc, avg(ssim) AS ssim, avg(rmse) AS rmse, avg(js) AS js"
+print(duckdb.sql(f"SELECT dataset, label, {means} FROM (SELECT dataset, label, gene, {means} FROM genes GROUP BY ALL) "
+                 "GROUP BY ALL ORDER BY ALL").fetchall()[-1])
 """
 
 OURS = """

@@ -61,7 +61,7 @@ def test_no_name_becomes_markup_anywhere_on_the_page(html: str, tags: Tags) -> N
 def test_no_name_becomes_markup_in_the_figures(written: Path) -> None:
     for path in written.glob("figures/*.svg"):
         assert "<script" not in path.read_text()
-        assert "&lt;script&gt;" in path.read_text()
+    assert "&lt;script&gt;" in (written / "figures" / "accuracy_score.svg").read_text()
 
 
 def test_the_page_asks_nothing_of_anybody(html: str, tags: Tags) -> None:
@@ -70,7 +70,8 @@ def test_the_page_asks_nothing_of_anybody(html: str, tags: Tags) -> None:
         assert "src" not in attributes
         for name in ("href", "xlink:href"):
             target = attributes.get(name)
-            assert target is None or not re.match(r"\w+:|//", target)
+            own = target is None or target.startswith("data:image/png;base64,")
+            assert own or not re.match(r"\w+:|//", str(target))
     assert "@import" not in html
     assert "url(http" not in html
 

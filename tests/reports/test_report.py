@@ -17,17 +17,10 @@ from harness.errors import BadInput
 from harness.store import Store
 from reports import accuracy_score, drawing, metrics
 from reports.family import Section, families
-from reports.report import print_table, table, write_report
-from reports.scores import read
+from reports.report import print_table, scores, write_report
+from reports.scores import Comparison, read
 from reports.wording import headline, notes
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
-
-ALL = {
-    "index.html",
-    "genes.csv",
-    *(f"{name}{end}" for name in ("accuracy_score", "metrics") for end in (".csv", ".md", ".tex", "_standalone.tex")),
-    *(f"figures/{name}.{kind}" for name in ("accuracy_score", "pcc_over_genes") for kind in ("pdf", "png", "svg")),
-}
 
 TWO = Plan(
     variants={"A": Variant(), "B": Variant(), "Ridge": Variant(method="low_rank_ridge", control=True)},
@@ -43,13 +36,27 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "saved", lambda name, draw: kinds)
 
 
+def expected(comparison: Comparison) -> set[str]:
+    """The files of a report: the page, and what each family that has something to say writes."""
+    found = {"index.html"}
+    for name, family in families().items():
+        if (section := family.section(comparison)) is not None:
+            ends = (".csv", ".md", ".tex", "_standalone.tex") if section.tables else (".csv",)
+            found |= {f"{name}{end}" for end in ends}
+            found |= {f"figures/{each.name}.{kind}" for each in section.drawings for kind in ("pdf", "png", "svg")}
+    return found
+
+
 def digest(folder: Path) -> dict[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_the_report_of_one_experiment_is_these_files_and_no_others(written: Path) -> None:
-    assert set(digest(written)) == ALL
+def test_a_report_is_the_page_and_what_its_families_write_and_no_other_file(golden: Store, written: Path) -> None:
+    found = set(digest(written))
+
+    assert found == expected(read(golden, golden.asked("demo")[-1]))
+    assert {"accuracy_score.tex", "metrics.md", "genes.csv", "figures/accuracy_score.svg"} <= found
     assert [path.name for path in written.parent.iterdir()] == ["out"]
 
 
@@ -69,7 +76,7 @@ def test_writing_over_a_report_replaces_it_and_leaves_other_files_alone(tmp_path
     paths = write_report(store, out)
 
     assert (out / "mine.txt").read_text() == "mine"
-    assert set(digest(out)) == ALL | {"mine.txt"}
+    assert set(digest(out)) == expected(read(store, store.asked("demo")[-1])) | {"mine.txt"}
     assert paths[0] == out / "index.html"
     assert (out / "index.html").read_text() != "old"
 
@@ -98,7 +105,8 @@ def test_several_experiments_get_a_folder_each_and_a_page_that_leads_to_them(tmp
 
     index = (tmp_path / "out" / "index.html").read_text()
     assert paths[0] == tmp_path / "out" / "index.html"
-    assert set(digest(tmp_path / "out")) == {"index.html"} | {f"{n}/{f}" for n in ("demo", "other") for f in ALL}
+    files = {f"{name}/{file}" for name in ("demo", "other") for file in expected(read(store, store.asked(name)[-1]))}
+    assert set(digest(tmp_path / "out")) == {"index.html"} | files
     assert 'href="other/index.html"' in index
     assert "No trial has finished yet of: later." in index
 
@@ -113,7 +121,7 @@ def test_a_store_without_a_finished_trial_is_bad_input_and_writes_nothing(
     with pytest.raises(BadInput, match=r"no finished trial of demo"):
         write_report(store, tmp_path / "out", experiment)
     with pytest.raises(BadInput, match=r"no finished trial of demo"):
-        table(store, "demo")
+        scores(store, "demo")
 
     assert not (tmp_path / "out").exists()
 
@@ -135,13 +143,13 @@ def test_the_latest_definition_is_reported_and_older_ones_are_named(tmp_path: Pa
     newer = {label: v for label, v in TWO.variants.items() if label != "B"}
     build(tmp_path / "store", replace(TWO, definition="e1e1e1e1", asked_at="2026-02-02", variants=newer))
 
-    assert set(table(store, "demo")["variant"]) == {"A", "Ridge"}
+    assert set(scores(store, "demo")["variant"]) == {"A", "Ridge"}
     write_report(store, tmp_path / "out")
     assert "another definition (d0d0d0d0)" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_the_frame_is_tidy_and_the_csv_holds_it(golden: Store, written: Path) -> None:
-    frame = table(golden, "demo")
+    frame = scores(golden, "demo")
     rows = frame[frame["scope"] == "dataset"].set_index(["dataset", "variant"])
 
     assert rows.index.is_unique
@@ -193,7 +201,7 @@ def test_the_second_overall_table_is_left_out_where_it_would_repeat_the_first(tm
 
     assert sum(shown.caption.startswith("Overall") for shown in whole) == 1
     assert sum(shown.caption.startswith("Overall") for shown in failing) == 2
-    assert set(table(store, "demo")["scope"]) == {"dataset", "finished by all", "failures at rank 1"}
+    assert set(scores(store, "demo")["scope"]) == {"dataset", "finished by all", "failures at rank 1"}
 
 
 def test_a_comparison_without_the_bar_says_so(tmp_path: Path) -> None:
@@ -233,12 +241,16 @@ def test_a_single_variant_is_not_ranked_against_itself(tmp_path: Path) -> None:
 def test_every_family_is_found_by_its_file_and_says_what_its_numbers_mean(golden: Store) -> None:
     comparison = read(golden, golden.asked("demo")[-1])
 
-    assert list(families()) == ["accuracy_score", "metrics", "genes"]
-    for name, family in families().items():
-        section = family.section(comparison)
+    assert list(families())[:2] == ["accuracy_score", "metrics"]
+    assert list(families())[-1] == "genes"
+    silent = {name for name, family in families().items() if family.section(comparison) is None}
+    assert silent == {"robustness"}  # one sampling rate
+    for name in set(families()) - silent:
+        section = families()[name].section(comparison)
         assert isinstance(section, Section), name
         assert section.text
-        assert not section.frame.empty
+        # This store holds no predictions and does not describe its genes; who needs them says so.
+        assert section.frame.empty == (name in {"clustering", "patterns", "gene_groups"}), name
         assert len({shown.name for shown in section.tables}) == len(section.tables)
 
 
