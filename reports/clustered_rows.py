@@ -27,7 +27,7 @@ LABELLED = 0.75
 KEEP = "`--keep-predictions first-seed` keeps them"
 """What to do about predictions that were not kept."""
 
-_UNLABELLED = ("", "nan", "None")
+_UNLABELLED = "unlabelled"  # as `harness.pair` names spots without a label
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def _labels(about: pd.DataFrame) -> Ints | None:
     """(n,) labels as numbers, below 0 where a spot has none; None where too few have one, or they divide nothing."""
     if "label" not in about:
         return None
-    names = about["label"].where(~about["label"].isin(_UNLABELLED))
+    names = about["label"].where(about["label"] != _UNLABELLED)
     codes, found = pd.factorize(names, sort=True)
     serves = 1 < len(found) < len(about) / 2 and np.mean(codes >= 0) >= LABELLED
     return codes.astype(np.intp) if serves else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +25,8 @@ COLOURS = 64
 # Inches: a picture's side, where it begins, the bar of clusters and what parts it from the picture, room above for two
 # lines, room below for the scale.
 _SIDE, _LEFT, _BAR, _APART, _ABOVE, _BELOW = 1.24, 0.12, 0.05, 0.03, 0.36, 0.40
+
+_LONGEST = 24  # letters of a name above a picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ def heat_maps(panels: Sequence[Panel], clusters: Ints) -> Figure:
             axes.text(x + _SIDE / 2, y + _SIDE / 2, "all distances\nare 0", ha="center", va="center", color="#767676")
         else:
             shown = axes.imshow(panel.image, colours, extent=square, vmin=0, vmax=1, interpolation="none")
-        name = textwrap.shorten(panel.name, 25, placeholder="…") or panel.name[:25]
+        name = panel.name if len(panel.name) <= _LONGEST else f"{panel.name[: _LONGEST - 1]}…"
         axes.text(x, y + _SIDE + 0.03, f"{name}\n{panel.said}", color=panel.colour, va="bottom", linespacing=1.15)
     axes.set(xlim=(0, wide), ylim=(0, high), aspect="auto")
     axes.set_axis_off()

@@ -1,38 +1,34 @@
-"""The held-out genes of one block, pooled over folds and averaged over seeds by DuckDB, where the per-gene files are.
+"""The held-out genes of one block, pooled over folds and averaged over seeds, one row of the table at a time.
 
-Sums are of whole numbers, which are exact: the order in which threads meet rows does not change a digit. A value is
-thereby cut to 12 decimals, as it is for ranks.
+DuckDB reads the per-gene files, many at once and in the order they are given; sums are made here, in that order, so
+that the same store gives the same digits. A trial's genes come in the same order as another's of the same fold, almost
+always: then adding them up is adding arrays, and no name is looked at twice.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from reports.published import METRICS
 
 Floats = NDArray[np.float64]
+Answers = Mapping[tuple[int, int], str]
+"""(fold, place of the seed) -> trial id, for all of them."""
 
 FACTS = ("js_flat", "bias", "truth_sd")
 """What is read of a gene beside its metrics, in the order of the last axis of `Pooled.facts`."""
 
-_METRICS = tuple(metric.name for metric in METRICS)
-_READ = (*_METRICS, *FACTS)
-_M = len(_METRICS)
-
-UNIT = 10**12
-"""Values are summed in these parts of 1."""
-
-Columns = Mapping[str, NDArray[Any]]
+_READ = (*(metric.name for metric in METRICS), *FACTS)
+_M = len(METRICS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,91 +53,133 @@ class Pooled:
         """The genes' names; made when asked for, since a table of scores needs only their number."""
         return tuple(str(name) for name in self.names.to_pylist())
 
-    @classmethod
-    def nothing(cls, folds: int, seeds: int) -> Pooled:
-        """No row, and so no gene."""
-        means = np.empty((folds, seeds, 0, _M))
-        return cls(pa.array([], pa.string()), np.empty((0, 0, _M)), np.empty((0, 0, len(FACTS))), means, means[0])
 
-
-def pool(paths: Sequence[Path], needed: Sequence[Mapping[tuple[int, int], str]], folds: int, seeds: int) -> Pooled:
+def pool(paths: Mapping[str, Path], needed: Sequence[Answers], folds: int, seeds: int) -> Pooled:
     """Read V rows from the per-gene files of their trials.
 
-    needed: of each row, (fold, place of the seed) -> trial id, for all of them; a row without randomness has one trial
-    per fold, which serves every seed.
+    paths: trial id -> its file. needed: of each row, its trials; a row without randomness has one trial per fold, which
+    serves every seed.
     """
-    if not needed:
-        return Pooled.nothing(folds, seeds)
-    uses = pd.DataFrame(
-        [(trial, v, s, fold) for v, trials in enumerate(needed) for (fold, s), trial in sorted(trials.items())],
-        columns=["trial_id", "v", "s", "f"],
-    ).drop_duplicates(["trial_id", "v"])
-    own = uses.groupby("v")["s"].nunique().to_numpy()  # (V,) seeds of each row
-    with duckdb.connect() as connection:
-        connection.register("uses", uses)
-        connection.execute(_SUMS, [[_literal(str(path)) for path in paths]])
-        found = connection.sql("SELECT DISTINCT gene FROM sums WHERE gene IS NOT NULL ORDER BY gene").to_arrow_table()
-        names = found["gene"].combine_chunks()
-        connection.register("names", pa.table({"gene": names, "g": np.arange(len(names))}))
-        table = connection.execute("SELECT * EXCLUDE (gene, s, f) FROM sums JOIN names USING (gene)").fetchnumpy()
-        scored, averaged = _by_gene(table, own, len(names))
-        every, none = scored.all(axis=0), ~scored.any(axis=0)
-        partial = ~every & ~none
-        if partial.any():
-            connection.register("left_out", pa.table({"gene": names.filter(pa.array(partial))}))
-            connection.execute(_SUMS_WITHOUT, [[_literal(str(path)) for path in paths]])
-        table = connection.execute("SELECT * EXCLUDE (gene) FROM sums WHERE gene IS NULL").fetchnumpy()
-        sums, counts = _by_part(table, own, folds, seeds)
-    values, facts = np.split(averaged[:, every], [_M], axis=-1)
+    panel = Panel()
+    rows = [_read(paths, answers, panel, (folds, seeds)) for answers in needed]
+    has = np.array([row.scored(len(panel)) for row in rows], dtype=bool).reshape(len(rows), len(panel))
+    having = has.sum(axis=0)
+    every, none, partial = having == len(rows), having == 0, (having > 0) & (having < len(rows))
+    if partial.any():  # their values are in the sums of folds, and have to come out again
+        rows = [_read(paths, answers, panel, (folds, seeds), left_out=partial) for answers in needed]
+    names = panel.names
+    order = pc.sort_indices(names).to_numpy()
+    order = order[every[order]]
+    means = np.array([row.means(order) for row in rows]).reshape(len(rows), len(order), len(_READ))
+    sums = np.array([row.sums for row in rows]).reshape(len(rows), folds, seeds, _M + 1)
+    sums = np.moveaxis(sums, 0, 2)  # (F, S, V, M + 1), last how many genes
     with np.errstate(invalid="ignore"):  # 0 / 0: a fold without a scored gene
-        part_means, seed_means = sums / counts, sums.sum(axis=0) / counts.sum(axis=0)
-    values, facts = np.ascontiguousarray(values), np.ascontiguousarray(facts)
-    genes = names.filter(pa.array(every))
-    return Pooled(genes, values, facts, part_means, seed_means, int(none.sum()), int(partial.sum()))
+        part_means = sums[..., :_M] / sums[..., _M:]
+        seed_means = sums[..., :_M].sum(axis=0) / sums[..., _M:].sum(axis=0)
+    averaged, facts = np.ascontiguousarray(means[..., :_M]), np.ascontiguousarray(means[..., _M:])
+    kept = names.take(pa.array(order))
+    return Pooled(kept, averaged, facts, part_means, seed_means, int(none.sum()), int(partial.sum()))
 
 
-def _query(where: str) -> str:
-    """Sums by row and gene, and by row, seed and fold, in one pass; what is not finite is NULL, and not in them."""
-    whole = ", ".join(
-        f"CASE WHEN isfinite({name}) THEN CAST({name} * {UNIT} AS BIGINT) END AS {name}" for name in _READ
-    )
-    scored = " AND ".join(f"{name} IS NOT NULL" for name in _METRICS)
-    sums = ", ".join(f"CAST(sum({name}) AS DOUBLE) AS {name}" for name in _READ)
-    return (
-        "CREATE OR REPLACE TEMP TABLE sums AS "
-        f"SELECT v, gene, s, f, count(*) AS n, count_if({scored}) AS scored, {sums} "
-        f"FROM (SELECT v, s, f, gene, {whole} FROM read_parquet(?, union_by_name = true) JOIN uses USING (trial_id) "
-        f"{where}) GROUP BY GROUPING SETS ((v, gene), (v, s, f))"
-    )
+@dataclass(eq=False)
+class Panel:
+    """The genes met so far, by place; genes that come together get places side by side."""
+
+    names: pa.StringArray = field(default_factory=lambda: pa.array([], pa.string()))
+    known: dict[int, tuple[pa.StringArray, slice | NDArray[np.intp]]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def find(self, genes: pa.StringArray, fold: int) -> slice | NDArray[np.intp]:
+        """Places of the genes of a trial, by name; the same genes in the same order as last time are known at once."""
+        if fold in self.known and self.known[fold][0].equals(genes):
+            return self.known[fold][1]
+        found = pc.index_in(genes, self.names).fill_null(-1).to_numpy().astype(np.intp)
+        new = found < 0
+        found[new] = len(self) + np.arange(new.sum())
+        self.names = pa.concat_arrays([self.names, genes.filter(pa.array(new))])
+        run = len(found) > 0 and bool((np.diff(found) == 1).all())
+        places = slice(int(found[0]), int(found[-1]) + 1) if run else found
+        self.known[fold] = (genes, places)
+        return places
 
 
-_SUMS = _query("")
-_SUMS_WITHOUT = _query("WHERE gene NOT IN (SELECT gene FROM left_out)")
+@dataclass(eq=False)
+class Tally:
+    """Sums over the trials of one row: of each gene over seeds, and of each fold and seed over genes.
+
+    own: how many seeds the row has of its own. totals: (7, places) of `_READ`. counts: (2, places) entries, and those
+    with every metric. sums: (F, S, M + 1) of the metrics over genes, and how many genes.
+    """
+
+    own: int
+    sums: Floats
+    totals: Floats = field(default_factory=lambda: np.zeros((len(_READ), 0)))
+    counts: Floats = field(default_factory=lambda: np.zeros((2, 0)))
+
+    def add(self, at: slice | NDArray[np.intp], values: Sequence[Floats], size: int, kept: NDArray[np.bool_]) -> Floats:
+        """Add a trial's 7 values (g,) for genes at these of `size` places; returns (M + 1,) sums over kept genes."""
+        if size > self.totals.shape[1]:
+            self.totals, self.counts = (
+                np.concatenate([array, np.zeros((len(array), size - array.shape[1]))], axis=1)
+                for array in (self.totals, self.counts)
+            )
+        finite = np.logical_and.reduce([np.isfinite(column) for column in values[:_M]])
+        for total, column in zip(self.totals, values, strict=True):
+            total[at] += column
+        self.counts[0, at] += 1
+        self.counts[1, at] += finite
+        used = finite & kept[at]
+        return np.array([*(column[used].sum() for column in values[:_M]), used.sum()])
+
+    def scored(self, size: int) -> NDArray[np.bool_]:
+        """(size,) whether the row has every metric of a gene for every seed."""
+        entries, scored = (np.pad(row, (0, size - len(row))) for row in self.counts)
+        return (scored == entries) & (entries >= self.own)
+
+    def means(self, places: NDArray[np.intp]) -> Floats:
+        """(g, 7) averages over seeds of the genes at these places."""
+        return (self.totals[:, places] / self.counts[0, places]).T
 
 
-def _by_gene(table: Columns, own: NDArray[np.int64], genes: int) -> tuple[NDArray[np.bool_], Floats]:
-    """(V, G) whether a row has every metric for every seed, and (V, G, M + 3) averages over seeds."""
-    at = table["v"].astype(np.int64) * genes + table["g"]
-    rows, scored = (np.zeros(len(own) * genes) for _ in range(2))
-    rows[at], scored[at] = table["n"], table["scored"]
-    averaged = np.full((len(_READ), len(rows)), np.nan)
-    for i, name in enumerate(_READ):
-        averaged[i, at] = np.ma.filled(table[name], np.nan) / (UNIT * table["n"])
-    per_seed = (rows.reshape(len(own), genes) / own[:, None]).round(9)  # above 1 where several folds ask for a gene
-    whole = (scored > 0) & (scored == rows) & (per_seed == per_seed.max(axis=0, initial=0.0)).ravel()
-    return whole.reshape(len(own), genes), np.moveaxis(averaged.reshape(-1, len(own), genes), 0, -1)
+def _read(
+    paths: Mapping[str, Path],
+    answers: Answers,
+    panel: Panel,
+    shape: tuple[int, int],
+    left_out: NDArray[np.bool_] | None = None,
+) -> Tally:
+    """One row's tally over (F, S) folds and seeds; genes left out stay out of the sums over genes."""
+    seeds_of: dict[str, list[tuple[int, int]]] = {}
+    for (fold, seed), trial in sorted(answers.items(), key=lambda each: each[0][::-1]):
+        seeds_of.setdefault(trial, []).append((fold, seed))
+    own = len({uses[0][1] for uses in seeds_of.values()})
+    tally = Tally(own, np.zeros((*shape, _M + 1)))
+    for trial, genes, values in _trials([paths[trial] for trial in seeds_of]):
+        if trial not in seeds_of:  # a file may hold other trials as well
+            continue
+        at = panel.find(genes, seeds_of[trial][0][0])
+        kept = np.ones(len(panel), dtype=bool) if left_out is None else ~left_out
+        sums = tally.add(at, values, len(panel), kept)
+        for fold, seed in seeds_of[trial]:
+            tally.sums[fold, seed] += sums
+    return tally
 
 
-def _by_part(table: Columns, own: NDArray[np.int64], folds: int, seeds: int) -> tuple[Floats, Floats]:
-    """(F, S, V, M) sums of the metrics over scored genes, and (F, S, V, 1) how many these are."""
-    sums, counts = np.zeros((folds, seeds, len(own), _M)), np.zeros((folds, seeds, len(own), 1))
-    at = table["f"], table["s"], table["v"]
-    counts[(*at, 0)] = table["scored"]
-    for i, name in enumerate(_METRICS):
-        sums[(*at, i)] = np.ma.filled(table[name], 0.0) / UNIT
-    for array in (sums, counts):
-        array[:, :, own == 1] = array[:, :1, own == 1]
-    return sums, counts
+def _trials(paths: Sequence[Path]) -> Iterator[tuple[str, pa.StringArray, list[Floats]]]:
+    """Trial id, genes (g,) and the 7 values (g,) of each trial in these files, in their order."""
+    files = [_literal(str(path)) for path in dict.fromkeys(paths)]
+    with duckdb.connect() as connection:
+        query = f"SELECT trial_id, gene, {', '.join(_READ)} FROM read_parquet($files, union_by_name = true)"
+        table = connection.sql(query, params={"files": files}).to_arrow_table()
+    runs = pc.run_end_encode(table["trial_id"].combine_chunks())
+    genes = table["gene"].combine_chunks()
+    columns = [table[name].to_numpy() for name in _READ]
+    start = 0
+    for trial, stop in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield trial, genes.slice(start, stop - start), [column[start:stop] for column in columns]
+        start = stop
 
 
 def _literal(path: str) -> str:

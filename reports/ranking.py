@@ -22,7 +22,7 @@ RESAMPLES = 2000
 RESAMPLING_SEED = 20
 """Seed of the gene resamples: the same store gives the same intervals."""
 
-GROUPS = 5000
+GROUPS = 3000
 """The most units that are resampled."""
 
 TIE_DECIMALS = 12

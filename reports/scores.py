@@ -291,4 +291,5 @@ def _pooled(
 ) -> Pooled:
     answers = [{(fold, seeds.index(seed)): str(trial) for (fold, seed), trial in each.items()} for each in needed]
     used = sorted({trial for each in answers for trial in each.values()})
-    return pool(store.genes_paths([found[trial] for trial in used]), answers, folds, len(seeds))
+    paths = dict(zip(used, store.genes_paths([found[trial] for trial in used]), strict=True))
+    return pool(paths, answers, folds, len(seeds))

@@ -111,7 +111,7 @@ import duckdb, sys
 root = sys.argv[1]
 duckdb.sql(f"CREATE VIEW labels AS SELECT unnest(cells, recursive := true) "
            f"FROM read_json('{root}/experiments/*.json', maximum_object_size=1000000000)")
-duckdb.sql(f"CREATE VIEW genes AS SELECT labels.label, labels.dataset, gene, pcc, ssim, rmse, js "
+duckdb.sql(f"CREATE VIEW genes AS SELECT label, genes.dataset, gene, pcc, ssim, rmse, js "
            f"FROM read_parquet('{root}/genes/*.parquet') genes JOIN labels USING (trial_id)")
 means = "avg(pcc) AS pcc, avg(ssim) AS ssim, avg(rmse) AS rmse, avg(js) AS js"
 print(duckdb.sql(f"SELECT dataset, label, {means} FROM (SELECT dataset, label, gene, {means} FROM genes GROUP BY ALL) "
