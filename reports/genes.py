@@ -45,6 +45,7 @@ def _rows(block: Block) -> pd.DataFrame:
         "gene": np.repeat(np.array(block.genes, dtype=object), n_variants),
         "variant": np.tile(np.array(block.labels, dtype=object), n_genes),
     }
-    values = np.concatenate([block.averaged, block.facts], axis=-1).transpose(1, 0, 2).reshape(-1, len(METRICS) + 3)
+    facts = block.facts.astype(np.float64).round(7)  # kept in single precision
+    values = np.concatenate([block.averaged, facts], axis=-1).transpose(1, 0, 2).reshape(-1, len(METRICS) + 3)
     names = [*(metric.name for metric in METRICS), *FACTS]
     return pd.DataFrame(flat | {name: values[:, i] for i, name in enumerate(names)})

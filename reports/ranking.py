@@ -58,7 +58,7 @@ def accuracy_score(means: Floats) -> Floats:
 class Resamples:
     """Which of K units are drawn, with replacement, in B resamples: picks (B, K)."""
 
-    picks: NDArray[np.intp]
+    picks: NDArray[np.int32]
 
     @functools.cached_property
     def counts(self) -> Floats:
@@ -75,7 +75,7 @@ def resamples(n_genes: int, n: int = RESAMPLES, seed: int = RESAMPLING_SEED) -> 
     Beyond `GROUPS` genes the units are as many groups of genes (see `resampled_means`).
     """
     units = min(n_genes, GROUPS)
-    return Resamples(np.random.default_rng(seed).integers(0, units, size=(n, units)))
+    return Resamples(np.random.default_rng(seed).integers(0, units, size=(n, units), dtype=np.int32))
 
 
 def resampled_means(values: Floats, drawn: Resamples) -> Floats:

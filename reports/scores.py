@@ -100,7 +100,7 @@ class Block:
         return self.pooled.averaged
 
     @property
-    def facts(self) -> Floats:
+    def facts(self) -> NDArray[np.float32]:
         """(V, G, 3) averages over seeds of `pooled.FACTS`."""
         return self.pooled.facts
 
