@@ -15,7 +15,7 @@ from .backbones._base import Backbone
 from .conditions._base import Condition
 from .conditions.none import Zero
 from .latent import Latent
-from .layers import Streams, TimeEmbedding, zero_linear
+from .layers import Streams, TimeEmbedding, modulated, zero_linear
 from .tokens import Memory, Tokens
 
 
@@ -89,7 +89,7 @@ class Denoiser(nn.Module):
         h = self.norm(h)  # (..., B, H)
         if self.modulation is not None:
             shift, scale = self.modulation(c).chunk(2, -1)  # (B, H)
-            h = h * (1 + scale) + shift  # (..., B, H)
+            h = modulated(h, shift, scale)  # (..., B, H)
         out = self.head(h)  # (..., B, S)
         if given.direct is not None:
             out = out + given.direct  # (..., B, S)

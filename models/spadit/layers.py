@@ -55,6 +55,11 @@ def uniform(weight: Tensor, low: float, high: float, rng: Streams) -> Tensor:
     return weight if weight.is_meta else weight.uniform_(low, high, generator=rng.weights)
 
 
+def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """(..., B, W) x (1 + scale) + shift, in one pass over x; shift and scale are (B, W) or (1, W)."""
+    return torch.addcmul(shift, x, 1 + scale)
+
+
 class Dropout(nn.Module):
     """Dropout drawn from the network's own stream: `torch.nn.Dropout` can only use the global one."""
 

@@ -48,7 +48,11 @@ class SpaDiT(Method):
 
     version: ClassVar[int] = 2
     needs: ClassVar[Needs] = Needs(randomness=True)
-    chosen_on: ClassVar[Mapping[str, str]] = {"seqfishplus_cortex": "f83412734f102197", "pdac": "2a1f42901abfa47e"}
+    chosen_on: ClassVar[Mapping[str, str]] = {
+        "seqfishplus_cortex": "f83412734f102197",
+        "pdac": "2a1f42901abfa47e",
+        "pbmc_tissue": "19c445264938cf59",
+    }
     spread: ClassVar[str] = (
         "Expression over draws from the reverse process. No calibrated uncertainty: with most training at high noise, "
         "draws of a gene hardly differ."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from ..layers import Dropout, Streams, linear, zero_linear
+from ..layers import Dropout, Streams, linear, modulated, zero_linear
 from ..tokens import ContextMixer, Memory, Mixer
 
 
@@ -31,20 +32,20 @@ class Block(nn.Module):
         parts = self.modulation(c).chunk(3 if self.mixer is None else 6, -1)  # of (B, W)
         if self.mixer is not None:
             shift, scale, gate = parts[3:]  # (B, W)
-            x = x + gate * self.mixer(self.norm(x) * (1 + scale) + shift, memory)  # (..., B, W)
+            x = torch.addcmul(x, gate, self.mixer(modulated(self.norm(x), shift, scale), memory))  # (..., B, W)
         return self.feed(x, *parts[:3])  # (..., B, W)
 
     def remember(self, context: Tensor, c: Tensor) -> tuple[Tensor, Memory]:
         """The context after this block (C, W), and what targets see of it here."""
         parts = self.modulation(c).chunk(6, -1)  # of (C, W)
         shift, scale, gate = parts[3:]  # (C, W)
-        gathered, seen = self.mixer_of_context.remember(self.norm(context) * (1 + scale) + shift)  # (C, W)
+        gathered, seen = self.mixer_of_context.remember(modulated(self.norm(context), shift, scale))  # (C, W)
         return self.feed(context + gate * gathered, *parts[:3]), seen  # (C, W)
 
     def show(self, context: Tensor, c: Tensor) -> Memory:
         """What targets see of the context here, where nobody needs the context after this block."""
         shift, scale, _ = self.modulation(c).chunk(6, -1)[3:]  # (C, W)
-        return self.mixer_of_context.show(self.norm(context) * (1 + scale) + shift)
+        return self.mixer_of_context.show(modulated(self.norm(context), shift, scale))
 
     @property
     def mixer_of_context(self) -> ContextMixer:
@@ -55,4 +56,4 @@ class Block(nn.Module):
 
     def feed(self, x: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> Tensor:
         """(..., B, W) after the modulated MLP."""
-        return x + gate * self.mlp(self.norm(x) * (1 + scale) + shift)  # (..., B, W)
+        return torch.addcmul(x, gate, self.mlp(modulated(self.norm(x), shift, scale)))  # (..., B, W)

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..layers import Streams, check_one_of, linear, uniform, zero_linear
+from ..layers import Streams, check_one_of, linear, modulated, uniform, zero_linear
 from ..tokens import Context, InBatch, Memory, Tokens
 from ._base import Backbone, Trunk
 from ._fused_scan import fused_scan
@@ -143,7 +143,7 @@ class Block(nn.Module):
     def enter(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The gate of the residual (..., H), and the two inner streams (..., E): to be scanned, and to gate that."""
         shift, scale, gate = self.modulation(c).chunk(3, -1)
-        u, z = self.into(self.norm(x) * (1 + scale) + shift).chunk(2, -1)
+        u, z = self.into(modulated(self.norm(x), shift, scale)).chunk(2, -1)
         return gate, u, z
 
     def convolved(self, window: Tensor) -> Tensor:
