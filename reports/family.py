@@ -1,4 +1,4 @@
-"""A family of tables and figures: what one file of this folder contributes to a report.
+"""A family of tables and figures: what one file of `families/` contributes to a report.
 
 A file that defines `FAMILY = Family(...)` is found by its name; the name is also that of the files it writes
 (`<name>.csv`, `.md`, `.tex`) and of its place on the page. Adding a family is adding a file.
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.scores import Comparison
-from reports.tables import Table
+from reports.reading.scores import Comparison
+from reports.writing.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,11 +57,12 @@ class Family:
 
 @functools.cache
 def families() -> dict[str, Family]:
-    """The families of this folder by name, in the order of the page."""
-    import reports
+    """The families by name, in the order of the page."""
+    import reports.families
 
     modules = {
-        info.name: importlib.import_module(f"reports.{info.name}") for info in pkgutil.iter_modules(reports.__path__)
+        info.name: importlib.import_module(f"reports.families.{info.name}")
+        for info in pkgutil.iter_modules(reports.families.__path__)
     }
     found = {name: module.FAMILY for name, module in modules.items() if isinstance(vars(module).get("FAMILY"), Family)}
     return dict(sorted(found.items(), key=lambda item: (item[1].place, item[0])))

@@ -14,10 +14,12 @@ import pandas as pd
 from harness.errors import BadInput
 from harness.record import Asked
 from harness.store import Store
-from reports import accuracy_score, drawing, latex, page, tables, terminal
+from reports.families import accuracy_score
 from reports.family import Section, families
-from reports.scores import Comparison, read
-from reports.wording import headline, notes
+from reports.figures import drawing
+from reports.reading.scores import Comparison, read
+from reports.writing import latex, page, tables, terminal
+from reports.writing.wording import headline, notes
 
 if TYPE_CHECKING:
     from rich.console import Console

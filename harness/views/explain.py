@@ -114,9 +114,9 @@ def _readable(trial: Mapping[str, Any]) -> bool:
 
 def _table(store: Store, found: Target, rate: float) -> tuple[dict[str, Any], set[str] | None]:
     """What the report prints of the row, and the genes that it averages: those that all finished rows have."""
-    from reports.published import METRICS
-    from reports.scores import read
-    from reports.standings import standings
+    from reports.reading.published import METRICS
+    from reports.reading.scores import read
+    from reports.reading.standings import standings
 
     asked = found.asked
     part = dataclasses.replace(asked, cells=tuple(c for c in asked.cells if c["dataset"] == found.dataset))

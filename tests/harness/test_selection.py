@@ -18,8 +18,8 @@ from harness.record import Record
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from models.controls.gene_mean import GeneMean
+from reports.reading.scores import read
 from reports.report import scores
-from reports.scores import read
 from tests.conftest import tiny_pair
 from tests.contracts.problems import METHODS
 from tests.toys import VisibleMean

@@ -11,7 +11,7 @@ from harness.pair import PairedSample
 from harness.protocol import prepare
 from harness.store import Store
 from harness.trial import run_trial
-from reports.scores import Comparison, read
+from reports.reading.scores import Comparison, read
 
 
 def fill(root: Path, experiment: Experiment, pairs: Mapping[str, PairedSample], keep: bool = True) -> Comparison:

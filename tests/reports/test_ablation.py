@@ -14,12 +14,12 @@ from harness import Experiment, KFold
 from harness.record import Record
 from harness.store import Store
 from models.controls.gene_mean import GeneMean
-from reports import ablation
-from reports.contrasts import contrasts
-from reports.drawing import saved
+from reports.families import ablation
 from reports.family import Section
-from reports.scores import Comparison, read
-from reports.tables import csv
+from reports.figures.drawing import saved
+from reports.reading.contrasts import contrasts
+from reports.reading.scores import Comparison, read
+from reports.writing.tables import csv
 from tests.conftest import tiny_pair
 from tests.reports.real_stores import fill
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row

@@ -12,14 +12,15 @@ import pytest
 from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy.stats import friedmanchisquare, kendalltau, rankdata
 
-from reports import across_figures, drawing, tables
-from reports.across_datasets import section
-from reports.dataset_ranks import Across, at
-from reports.drawing import looks
+from reports.families.across_datasets import section
 from reports.family import Section
-from reports.scores import Comparison, read
-from reports.standings import BAR, standings
-from reports.tables import Table
+from reports.figures import across_figures, drawing
+from reports.figures.drawing import looks
+from reports.reading.dataset_ranks import Across, at
+from reports.reading.scores import Comparison, read
+from reports.reading.standings import BAR, standings
+from reports.writing import tables
+from reports.writing.tables import Table
 from tests.reports.stores import Plan, Values, Variant, build, genes, row
 
 RIDGE = Variant(method=BAR, control=True, random=False)

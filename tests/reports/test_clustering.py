@@ -18,12 +18,14 @@ from harness.protocol.task import MaskedEntries
 from models.baselines.spage import SpaGE
 from models.controls.gene_mean import GeneMean
 from models.controls.nearest_cells import NearestCells
-from reports import clustered_rows, clustering, terminal
-from reports.drawing import saved
+from reports.families import clustering
 from reports.family import Section
-from reports.kept import Kept
-from reports.scores import Comparison, read
-from reports.tables import csv
+from reports.figures.drawing import saved
+from reports.reading import clustered_rows
+from reports.reading.kept import Kept
+from reports.reading.scores import Comparison, read
+from reports.writing import terminal
+from reports.writing.tables import csv
 from tests.conftest import tiny_pair
 from tests.reports.real_stores import fill
 from tests.reports.stores import Plan, Variant, build, genes, qualities
@@ -200,7 +202,7 @@ def test_the_figure_shows_the_truth_first_and_names_as_they_are(section: Section
 
 @pytest.mark.parametrize("rows", [1, 13])
 def test_any_number_of_rows_stays_within_the_page(section: Section, rows: int) -> None:
-    from reports.heat_maps import Panel, heat_maps
+    from reports.figures.heat_maps import Panel, heat_maps
 
     panels = [Panel("a label that is much too long for its place", "x", "black", np.eye(4, dtype=np.float32))] * rows
     figure = heat_maps(panels, np.array([1, 1, 2, 2]))

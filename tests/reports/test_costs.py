@@ -15,11 +15,11 @@ from harness import Experiment, KFold
 from harness.record import Record
 from models.controls.gene_mean import GeneMean
 from models.controls.nearest_cells import NearestCells
-from reports import costs
-from reports.drawing import saved
+from reports.families import costs
 from reports.family import Section
-from reports.scores import Comparison, read
-from reports.tables import Table
+from reports.figures.drawing import saved
+from reports.reading.scores import Comparison, read
+from reports.writing.tables import Table
 from tests.conftest import tiny_pair
 from tests.reports.real_stores import fill
 from tests.reports.stores import Plan, Variant, build, genes, qualities

@@ -19,13 +19,15 @@ from harness import Experiment, KFold
 from harness.store import Store
 from models.controls.low_rank_ridge import LowRankRidge
 from models.controls.nearest_cells import NearestCells
-from reports import gene_groups, rank_correlation, terminal
-from reports.drawing import saved
+from reports.families import gene_groups
+from reports.families.gene_groups import quartile_means
 from reports.family import Section
-from reports.gene_groups import quartile_means
-from reports.rank_correlation import centred_ranks, quartiles, resampled_spearman, resamples, spearman
-from reports.ranking import RESAMPLING_SEED
-from reports.scores import Comparison, read
+from reports.figures.drawing import saved
+from reports.reading.scores import Comparison, read
+from reports.statistics import rank_correlation
+from reports.statistics.rank_correlation import centred_ranks, quartiles, resampled_spearman, resamples, spearman
+from reports.statistics.ranking import RESAMPLING_SEED
+from reports.writing import terminal
 from tests.conftest import tiny_pair
 from tests.reports.real_stores import fill
 from tests.reports.stores import Plan, Variant, build, genes, row

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from harness.store import Store
-from reports.page import ROWS, _browse
+from reports.writing.page import ROWS, _browse
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import rankdata, ttest_1samp, wilcoxon
 
-from reports.paired import EXACT, compare, effect_size, holm, share_better, signed_rank
-from reports.ranking import RESAMPLES, resamples
+from reports.statistics.paired import EXACT, compare, effect_size, holm, share_better, signed_rank
+from reports.statistics.ranking import RESAMPLES, resamples
 
 Floats = NDArray[np.float64]
 

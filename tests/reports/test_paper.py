@@ -10,11 +10,11 @@ import pytest
 
 from experiments.presets import TABLE_1
 from harness.errors import BadInput
-from reports.accuracy_score import wide
-from reports.paper import section
-from reports.scores import Comparison, read
-from reports.standings import standings
-from reports.tables import MISSING, Table
+from reports.families.accuracy_score import wide
+from reports.families.paper import section
+from reports.reading.scores import Comparison, read
+from reports.reading.standings import standings
+from reports.writing.tables import MISSING, Table
 from tests.reports.stores import Plan, Variant, build, genes, qualities
 
 MEAN = {"full": 0.6, "close": 0.599, "far": 0.2, "bar": 0.4}

@@ -17,11 +17,11 @@ from models.baselines.spage import SpaGE
 from models.controls.gene_mean import GeneMean
 from models.controls.low_rank_ridge import LowRankRidge
 from models.controls.nearest_cells import NearestCells
-from reports import patterns
-from reports.drawing import saved
+from reports.families import patterns
 from reports.family import Section
-from reports.scores import Comparison, read
-from reports.spot_map import NO_SPOT, brightness, choose, disc_radius, painted, pcc, spot_map
+from reports.figures.drawing import saved
+from reports.figures.spot_map import NO_SPOT, brightness, choose, disc_radius, painted, pcc, spot_map
+from reports.reading.scores import Comparison, read
 from tests.conftest import tiny_pair
 from tests.reports.real_stores import fill
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from harness.store import Store
-from reports import rank_figures
-from reports.drawing import saved
-from reports.rank_figures import first, gene_ranks
-from reports.scores import Comparison, read
-from reports.standings import standings
+from reports.families import rank_figures
+from reports.families.rank_figures import first, gene_ranks
+from reports.figures.drawing import saved
+from reports.reading.scores import Comparison, read
+from reports.reading.standings import standings
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
 
 MEAN = {"A": 0.50, "B": 0.48, "C": 0.3, "ridge": 0.45}

@@ -14,8 +14,8 @@ from hypothesis.extra.numpy import arrays
 from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy import stats
 
-from reports import rank_tests
-from reports.rank_tests import Friedman, friedman, nemenyi, ranks
+from reports.statistics import rank_tests
+from reports.statistics.rank_tests import Friedman, friedman, nemenyi, ranks
 
 # Few distinct values, so that ties are common.
 SCORES = arrays(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata
 
-from reports.ranking import (
+from reports.statistics.ranking import (
     GROUPS,
     Resamples,
     accuracy_score,

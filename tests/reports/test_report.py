@@ -15,11 +15,12 @@ from rich.console import Console
 
 from harness.errors import BadInput
 from harness.store import Store
-from reports import accuracy_score, drawing, metrics
+from reports.families import accuracy_score, metrics
 from reports.family import Section, families
+from reports.figures import drawing
+from reports.reading.scores import Comparison, read
 from reports.report import print_table, scores, write_report
-from reports.scores import Comparison, read
-from reports.wording import headline, notes
+from reports.writing.wording import headline, notes
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
 
 TWO = Plan(

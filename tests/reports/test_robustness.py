@@ -13,13 +13,14 @@ import pyarrow as pa
 import pytest
 from scipy.stats import rankdata
 
-from reports import drawing, robustness
+from reports.families import robustness
 from reports.family import Section
-from reports.published import METRICS
-from reports.ranking import resamples
-from reports.scores import Block, Comparison, read
-from reports.sparsity_curves import curves
-from reports.tables import MISSING, csv, markdown
+from reports.figures import drawing
+from reports.reading.published import METRICS
+from reports.reading.scores import Block, Comparison, read
+from reports.reading.sparsity_curves import curves
+from reports.statistics.ranking import resamples
+from reports.writing.tables import MISSING, csv, markdown
 from tests.reports.stores import Plan, Variant, build, genes, qualities
 
 RATES = (1.0, 0.5, 0.1)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.scores import Block, Comparison, read
-from reports.standings import standings
+from reports.reading.scores import Block, Comparison, read
+from reports.reading.standings import standings
 from tests.reports.stores import NOT_SCORED, Plan, Variant, build, genes, row
 
 

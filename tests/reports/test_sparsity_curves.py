@@ -13,10 +13,10 @@ from harness import Experiment, KFold
 from harness.protocol import Protocol, pose, prepare
 from models.controls.gene_mean import GeneMean
 from models.controls.nearest_cells import NearestCells
-from reports import robustness
+from reports.families import robustness
 from reports.family import Section
-from reports.published import METRICS
-from reports.scores import Comparison
+from reports.reading.published import METRICS
+from reports.reading.scores import Comparison
 from tests.conftest import tiny_pair
 from tests.reports.real_stores import fill
 

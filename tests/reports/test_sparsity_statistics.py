@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest, spearmanr
 
-from reports.ranking import resamples
-from reports.sparsity_statistics import clustered, passing, retained, spearman, trapezoid, wilson
+from reports.statistics.ranking import resamples
+from reports.statistics.sparsity_statistics import clustered, passing, retained, spearman, trapezoid, wilson
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from scipy.spatial.distance import pdist
 from sklearn import metrics
 from sklearn.metrics import silhouette_score
 
-from reports.spot_clusters import (
+from reports.statistics.spot_clusters import (
     HALVES,
     NUMBERS,
     best_number,
@@ -27,7 +27,7 @@ from reports.spot_clusters import (
     own_cophenetic,
     ward,
 )
-from reports.spot_distances import distances
+from reports.statistics.spot_distances import distances
 
 RNG = np.random.default_rng(0)
 GROUP = np.arange(120) % 5

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import pearsonr
 
-from reports.spot_distances import (
+from reports.statistics.spot_distances import (
     CELLS,
     PIXELS,
     Agreement,

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import rankdata
 
 from harness.store import Store
-from reports import accuracy_score
-from reports.scores import Comparison, read
-from reports.standings import Standing, overall, standings
+from reports.families import accuracy_score
+from reports.reading.scores import Comparison, read
+from reports.reading.standings import Standing, overall, standings
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
 
 

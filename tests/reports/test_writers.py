@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from reports import latex, terminal
-from reports.tables import Cell, Column, Line, Table, markdown, markdown_text, number
+from reports.writing import latex, terminal
+from reports.writing.tables import Cell, Column, Line, Table, markdown, markdown_text, number
 
 NASTY = r"a_b & 50% $x^2$ #1 {y} ~z \cmd [q] |p| <i>*s*</i> `c`"
 

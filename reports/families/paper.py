@@ -1,0 +1,148 @@
+"""The paper's own tables, in its own layout: rows are variants, columns are datasets, five to a half.
+
+Table 1 comes from the presets; Tables 2 to 4 are the accuracy scores of `backbones`, `modules` and `conditions`, the
+last with its tick columns. Any other experiment gets the same layout without a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from experiments.presets import TABLE_1
+from reports.families.accuracy_score import wide
+from reports.family import Family, Section
+from reports.reading.scores import Block, Comparison
+from reports.reading.standings import Standing, standings
+from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, number
+from reports.writing.wording import HEADINGS, at_rate, count, marks
+
+HALF = 5
+"""Datasets side by side."""
+
+TITLES = {
+    "backbones": "Table 2. Result of different network backbones",
+    "modules": "Table 3. Ablation of the condition and the latent embedding module",
+    "conditions": "Table 4. Result of different condition embeddings",
+}
+"""The paper's tables, by the name of the experiment that fills them, without its size."""
+
+_SPADIT = "spadit"
+_SETTINGS = {
+    "batch": "Batch size",
+    "depth": "Depth",
+    "steps": "Diffusion steps",
+    "epochs": "Epochs",
+    "heads": "Backbone heads",
+    "hidden": "Hidden size",
+    "learning_rate": "Learning rate",
+    "mask_zero_ratio": "Mask zero ratio",
+    "mask_nonzero_ratio": "Mask non-zero ratio",
+    "latent_layers": "Latent layers",
+}
+
+_TEXT = (
+    "The accuracy score (eq. 30) as the paper lays its tables out: ± is the standard deviation over seeds, bold the "
+    f"best variant of a dataset, {TIED} one that cannot be told from it.",
+    "The numbers that the paper prints in its Tables 2 to 4 lie near 0.5 and cannot be eq. 30: that gives 1 to N, and "
+    "divided by N it averages (N + 1) / 2N over the variants, 0.67 for three backbones, whatever they predict. Compare "
+    "orders with the paper, not numbers.",
+)
+
+
+def section(comparison: Comparison) -> Section | None:
+    """The tables and their wide frame; nothing where no variant has a score."""
+    frame = wide(comparison)
+    if frame.empty:
+        return None
+    settings = (_hyper_parameters(),) if _runs_spadit(comparison) else ()
+    return Section("The paper's layout", _TEXT, frame.reset_index(), (*settings, *_score_tables(comparison)))
+
+
+FAMILY = Family(place=18, section=section)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Tables 2 to 4
+
+
+def _score_tables(comparison: Comparison) -> list[Table]:
+    found = []
+    for rate in comparison.rates:
+        blocks = [block for block in comparison.blocks if block.rate == rate]
+        halves = [blocks[i : i + HALF] for i in range(0, len(blocks), HALF)]
+        found += [_half(comparison, rate, half, i) for i, half in enumerate(halves)]
+    return found
+
+
+def _half(comparison: Comparison, rate: float, blocks: Sequence[Block], place: int) -> Table:
+    notes = Footnotes()
+    ticks = _encoders(comparison) if _kind(comparison) == "conditions" else {}
+    found = {block: {s.row.label: s for s in standings(block)} for block in blocks}
+    groups = []
+    for group, heading in HEADINGS.items():
+        labels = [r.label for r in blocks[0].rows if r.group == group]
+        groups.append((heading, tuple(_line(label, found, ticks, notes) for label in labels)))
+    if any(cell.text == MISSING for _, lines in groups for line in lines for cell in line.cells):
+        notes.mark(MISSING, "no number: failed, skipped, not run whole, or no variant to be ranked among.")
+    if any(block.places("control", "external") for block in blocks):
+        notes.mark("( )", "outside N: what the row would have had if it alone had joined, out of N + 1.")
+    variants = ", ".join(f"{block.short}: {len(block.places('variant'))}" for block in blocks)
+    notes.mark("N:", f"{variants}. Genes: " + ", ".join(f"{b.short} {b.n_genes}" for b in blocks) + ".")
+    title = TITLES.get(_kind(comparison), f"Accuracy score of {comparison.asked.name}")
+    more = f" ({place + 1})" if len(comparison.blocks) > HALF else ""
+    columns = (*(Column(label, text=True) for label in ticks), *(Column(block.short, "↑") for block in blocks))
+    size = f"{count(comparison.asked.folds, 'fold')} × {count(max(b.seeds for b in blocks), 'seed')}."
+    caption = f"{title}{more}{at_rate(comparison, rate)}"
+    return Table(f"scores-{rate:g}-{place + 1}", caption, "Variant", columns, tuple(groups), notes.listed(), size)
+
+
+def _line(label: str, found: dict[Block, dict[str, Standing]], ticks: dict[str, str], notes: Footnotes) -> Line:
+    own = [standings_of.get(label) for standings_of in found.values()]
+    cells = [Cell("✓" if label == tick else "✗") for tick in ticks]
+    cells += [_score(standing) for standing in own]
+    return Line(label, tuple(cells), "".join(dict.fromkeys("".join(marks(s, notes) for s in own if s is not None))))
+
+
+def _score(standing: Standing | None) -> Cell:
+    if standing is None or standing.score != standing.score:
+        return Cell(MISSING if standing is None or not standing.row.word else standing.row.word)
+    text = number(standing.score, 2)
+    if standing.seed_sd == standing.seed_sd:
+        text += f" ±{number(standing.seed_sd, 2)}"
+    emphasis: Emphasis = "best" if standing.best else "tied" if standing.tied else ""
+    return Cell(text if standing.row.group == "variant" else f"({text})", standing.score, emphasis)
+
+
+def _encoders(comparison: Comparison) -> dict[str, str]:
+    """Labels of the variants whose condition encoder has a tick column, each with its encoder's class."""
+    found = {}
+    for label, facts in comparison.asked.variants.items():
+        encoder = facts.get("component", {}).get("condition", {}).get("component", "").rpartition(":")[2]
+        if encoder and encoder != "NoCondition":
+            found[label] = encoder
+    return found
+
+
+def _kind(comparison: Comparison) -> str:
+    """The experiment's name without its size: `backbones` of `backbones-tiny`."""
+    return comparison.asked.name.rpartition("-")[0] or comparison.asked.name
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Table 1
+
+
+def _runs_spadit(comparison: Comparison) -> bool:
+    return any(facts.get("method") == _SPADIT for facts in comparison.asked.variants.values())
+
+
+def _hyper_parameters() -> Table:
+    lines = tuple(
+        Line(dataset, tuple(Cell(f"{value:g}", float(value)) for value in asdict(preset).values()))
+        for dataset, preset in TABLE_1.items()
+    )
+    notes = (("", "As the paper prints them. What this experiment ran with stands with each variant under Origin."),)
+    columns = tuple(Column(_SETTINGS[name]) for name in asdict(next(iter(TABLE_1.values()))))
+    caption = "Table 1. Hyper-parameters of SpaDiT (presets of the experiments at the size paper)"
+    return Table("hyper-parameters", caption, "Dataset", columns, (("", lines),), notes)

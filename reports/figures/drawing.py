@@ -1,0 +1,158 @@
+"""What all figures share: one look, one colour per method, and files that are the same bytes for the same store."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports.reading.scores import Block, Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN, PAGE = 89 / 25.4, 183 / 25.4
+"""Widths of a journal's column and page, inches."""
+
+# Okabe and Ito's colours, told apart by all common forms of colour blindness; shapes tell the next rounds apart.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_SHAPES = ("o", "s", "^", "D", "v", "P")
+_GREY = "#767676"
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.unicode_minus": False,
+    "lines.linewidth": 1.0,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a row in every figure; controls are grey and open."""
+
+    colour: str
+    marker: str
+    is_open: bool
+
+    @property
+    def face(self) -> str:
+        """The colour that fills the marker."""
+        return "white" if self.is_open else self.colour
+
+
+def looks(comparison: Comparison) -> dict[str, Look]:
+    """Label -> look in the order of the table, the same in every figure."""
+    groups = {row.label: row.group for block in comparison.blocks for row in block.rows}
+    order = list(comparison.asked.variants)
+    labels = sorted(groups, key=lambda label: (groups[label] != "variant", order.index(label)))
+    found, place = {}, {True: 0, False: 0}
+    for label in labels:
+        outside = groups[label] != "variant"
+        turn, colour = divmod(place[outside], len(_COLOURS))
+        place[outside] += 1
+        marker = _SHAPES[colour] if outside else _SHAPES[turn % len(_SHAPES)]
+        found[label] = Look(_GREY if outside else _COLOURS[colour], marker, outside)
+    return found
+
+
+def drawn_looks(comparison: Comparison) -> dict[str, Look]:
+    """The looks of the rows that have numbers in any drawn block."""
+    drawn = {label for block in drawn_blocks(comparison) for label in block.labels}
+    return {label: look for label, look in looks(comparison).items() if label in drawn}
+
+
+def drawn_blocks(comparison: Comparison) -> list[Block]:
+    """The blocks a figure of many panels shows: those with scored genes at the highest sampling rate."""
+    return [b for b in comparison.blocks if b.n_genes and b.rate == comparison.rates[0]]
+
+
+def panels(blocks: list[Block], rows: int, one_scale: bool) -> tuple[Figure, Iterator[tuple[Block, Axes]]]:
+    """A figure with one panel per block, each with room for `rows` lines; one_scale: all share their x axis."""
+    from matplotlib.figure import Figure
+
+    across = min(3, len(blocks))
+    down = -(-len(blocks) // across)
+    width = PAGE if across > 1 else 1.4 * COLUMN
+    figure = Figure(figsize=(width, down * (0.75 + 0.17 * rows)), layout="constrained")
+    axes = figure.subplots(down, across, squeeze=False, sharex=one_scale)
+    for spare in axes.flat[len(blocks) :]:
+        spare.set_axis_off()
+    return figure, zip(blocks, axes.flat, strict=False)
+
+
+def short(label: str, most: int = 34) -> str:
+    """A label cut to `most` characters."""
+    return label if len(label) <= most else f"{label[: most - 1].rstrip()}…"
+
+
+def label_lines(axes: Axes, block: Block, look: Mapping[str, Look]) -> None:
+    """One line per label from top to bottom: names in the leftmost panels, a rule before what is outside N.
+
+    Above stands the dataset; a row without numbers says why.
+    """
+    labels = list(look)
+    first = axes.get_subplotspec()
+    leftmost = first is None or first.is_first_col()
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_yticks(range(len(labels)), [short(label) for label in labels])
+    axes.tick_params(axis="y", length=0, labelleft=leftmost)
+    axes.tick_params(axis="x", labelbottom=True)
+    axes.set_title("\n".join(textwrap.wrap(block.short, 38)), loc="left")
+    axes.grid(axis="x", color="#e4e4e4", linewidth=0.5)
+    axes.set_axisbelow(True)
+    inside = sum(not own.is_open for own in look.values())
+    if 0 < inside < len(labels):
+        axes.axhline(inside - 0.5, color="#9a9a9a", linewidth=0.5)
+    words = {row.label: row.word for row in block.rows}
+    for y, label in enumerate(labels):
+        word = words.get(label, "not asked for")
+        axes.text(0.02, y, word, transform=axes.get_yaxis_transform(), va="center", color=_GREY, fontsize=6)
+
+
+def saved(name: str, draw: Callable[[], Figure]) -> dict[str, bytes]:
+    """A figure as svg, pdf and png; no date and no random id in any of them."""
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    found = {}
+    with style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
+        figure = draw()
+        FigureCanvasAgg(figure)
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)  # once for all kinds of file: it takes longer than drawing
+            figure.set_layout_engine("none")
+        nothing: dict[str, dict[str, str | None]] = {
+            "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+            "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+            "png": {"Software": None},
+        }
+        for kind, metadata in nothing.items():
+            out = io.BytesIO()
+            figure.savefig(out, format=kind, dpi=200, metadata=metadata)
+            found[kind] = out.getvalue()
+    return found
+
+
+def inline(name: str, svg: bytes) -> str:
+    """The <svg> element alone, its ids made unique by the figure's name, for a page that holds several."""
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", text)

@@ -1,0 +1,1 @@
+"""From the store to numbers: every number that a report prints starts here."""
