@@ -46,7 +46,7 @@ class SpaDiT(Method):
     SC features and psi's scope are fitted without the targets, and a gene's noise is seeded by its name.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[Needs] = Needs(randomness=True)
     chosen_on: ClassVar[Mapping[str, str]] = {
         "seqfishplus_cortex": "f83412734f102197",
