@@ -12,8 +12,7 @@ from reports.report import write_report
 from tests.reports.stores import NOT_SCORED, Plan, Variant, build, genes, qualities
 
 
-@pytest.fixture(scope="session")
-def golden(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def golden_store(root: Path) -> Store:
     """Everything at once: two datasets, seeds, a failure, a skip, controls, tuned, biased, names that need escaping."""
     mean = {
         "w/ <script>alert(1)</script>": 0.50,
@@ -49,7 +48,13 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Store:
         flags=("size factors include held-out genes",),
         dirty=True,
     )
-    return build(tmp_path_factory.mktemp("golden") / "store", plan)
+    return build(root / "store", plan)
+
+
+@pytest.fixture(scope="session")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """See `golden_store`."""
+    return golden_store(tmp_path_factory.mktemp("golden"))
 
 
 @pytest.fixture(scope="session")

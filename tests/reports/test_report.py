@@ -21,6 +21,7 @@ from reports.figures import drawing
 from reports.reading.scores import Comparison, read
 from reports.report import print_table, scores, write_report
 from reports.writing.wording import headline, notes
+from tests.reports import golden_tables
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
 
 TWO = Plan(
@@ -65,6 +66,14 @@ def test_the_same_store_gives_the_same_bytes(golden: Store, written: Path, tmp_p
     write_report(golden, tmp_path / "again", "demo")
 
     assert digest(tmp_path / "again") == digest(written)
+
+
+def test_the_golden_store_gives_the_golden_tables_byte_for_byte(written: Path) -> None:
+    found, wanted = golden_tables.tables(written), golden_tables.tables(golden_tables.FOLDER)
+
+    assert set(found) == set(wanted)
+    changed = [name for name in wanted if found[name] != wanted[name]]
+    assert changed == [], "if this change is wanted: python -m tests.reports.golden_tables"
 
 
 @pytest.mark.usefixtures("_no_drawing")
