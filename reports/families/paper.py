@@ -6,6 +6,7 @@ last with its tick columns. Any other experiment gets the same layout without a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -98,20 +99,20 @@ def _half(comparison: Comparison, rate: float, blocks: Sequence[Block], place: i
 
 
 def _line(label: str, found: dict[Block, dict[str, Standing]], ticks: dict[str, str], notes: Footnotes) -> Line:
-    own = [standings_of.get(label) for standings_of in found.values()]
     cells = [Cell("✓" if label == tick else "✗") for tick in ticks]
-    cells += [_score(standing) for standing in own]
-    return Line(label, tuple(cells), "".join(dict.fromkeys("".join(marks(s, notes) for s in own if s is not None))))
+    return Line(label, (*cells, *(_score(standings_of.get(label), notes) for standings_of in found.values())))
 
 
-def _score(standing: Standing | None) -> Cell:
-    if standing is None or standing.score != standing.score:
+def _score(standing: Standing | None, notes: Footnotes) -> Cell:
+    """The score with the marks that it has on its dataset; a word where there is no number."""
+    if standing is None or math.isnan(standing.score):
         return Cell(MISSING if standing is None or not standing.row.word else standing.row.word)
     text = number(standing.score, 2)
-    if standing.seed_sd == standing.seed_sd:
+    if not math.isnan(standing.seed_sd):
         text += f" ±{number(standing.seed_sd, 2)}"
     emphasis: Emphasis = "best" if standing.best else "tied" if standing.tied else ""
-    return Cell(text if standing.row.group == "variant" else f"({text})", standing.score, emphasis)
+    shown = text if standing.row.group == "variant" else f"({text})"
+    return Cell(shown + marks(standing, notes), standing.score, emphasis)
 
 
 def _encoders(comparison: Comparison) -> dict[str, str]:

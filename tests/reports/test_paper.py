@@ -118,3 +118,18 @@ def test_the_wide_frame_has_a_row_per_variant_and_a_column_per_dataset_and_rate(
 def test_a_column_that_there_is_not_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no column 'psnr'; it has .*accuracy_score.*pcc"):
         wide(compared(tmp_path, ["D0"]), "psnr")
+
+
+def test_a_score_carries_the_marks_of_its_own_dataset_and_of_no_other(tmp_path: Path) -> None:
+    comparison = compared(tmp_path, ["D0", "D1"])
+    first, second = comparison.blocks
+    rows = tuple(
+        dataclasses.replace(row, selection="tuned on these genes") if row.label == "full" else row for row in first.rows
+    )
+    changed = dataclasses.replace(comparison, blocks=(dataclasses.replace(first, rows=rows), second))
+    (table,) = tables(changed)
+
+    own, other = shown(table, "full")
+    assert "†" in own
+    assert "†" not in other
+    assert any(mark == "†" for mark, _ in table.footnotes)
