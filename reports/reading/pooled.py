@@ -67,6 +67,7 @@ def pool(paths: Mapping[str, Path], needed: Sequence[Answers], folds: int, seeds
     """
     panel = Panel()
     rows = _tallies(paths, needed, panel, (folds, seeds))
+    pa.default_memory_pool().release_unused()  # what was read for this block is not kept for the next
     has = np.array([row.scored(len(panel)) for row in rows], dtype=bool).reshape(len(rows), len(panel))
     having = has.sum(axis=0)
     every, none, partial = having == len(rows), having == 0, (having > 0) & (having < len(rows))
