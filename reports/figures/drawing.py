@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,12 @@ COLUMN, PAGE = 89 / 25.4, 183 / 25.4
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _SHAPES = ("o", "s", "^", "D", "v", "P")
 _GREY = "#767676"
+
+METHODS = ("spadit", "tangram", "gimvi", "spage", "stplus", "spaotsc", "novosparc", "spatialscope", "stdiff")
+"""The methods that have a look of their own, by file: the paper's, in its order."""
+
+CONTROLS = ("low_rank_ridge", "nearest_cells", "spot_total", "gene_mean", "cell_type_mean")
+"""The controls that have one."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -58,18 +66,34 @@ class Look:
 
 
 def looks(comparison: Comparison) -> dict[str, Look]:
-    """Label -> look in the order of the table, the same in every figure."""
-    groups = {row.label: row.group for block in comparison.blocks for row in block.rows}
+    """Label -> look in the order of the table, the same in every figure.
+
+    A known method has a look of its own in every report: where it is the only row of its kind, and where it is the
+    reference. Other rows take the looks that are left, in order.
+    """
+    rows = {row.label: row for block in comparison.blocks for row in block.rows}
     order = list(comparison.asked.variants)
-    labels = sorted(groups, key=lambda label: (groups[label] != "variant", order.index(label)))
-    found, place = {}, {True: 0, False: 0}
-    for label in labels:
-        outside = groups[label] != "variant"
-        turn, colour = divmod(place[outside], len(_COLOURS))
-        place[outside] += 1
-        marker = _SHAPES[colour] if outside else _SHAPES[turn % len(_SHAPES)]
-        found[label] = Look(_GREY if outside else _COLOURS[colour], marker, outside)
+    found: dict[str, Look] = {}
+    for outside, known in ((False, METHODS), (True, CONTROLS)):
+        labels = sorted((label for label in rows if (rows[label].group != "variant") == outside), key=order.index)
+        slots = _slots({label: rows[label].method for label in labels}, known, comparison.reference)
+        for label, slot in slots.items():
+            turn, place = divmod(slot, len(_COLOURS))
+            shape = _SHAPES[place] if outside else _SHAPES[turn % len(_SHAPES)]
+            found[label] = Look(_GREY if outside else _COLOURS[place], shape, outside)
     return found
+
+
+def _slots(methods: Mapping[str, str], known: Sequence[str], reference: str) -> dict[str, int]:
+    """Label -> place among the looks, given the method of each label."""
+    alike = Counter(methods.values())
+    own = {
+        label: known.index(method)
+        for label, method in methods.items()
+        if method in known and (alike[method] == 1 or label == reference)
+    }
+    free = (slot for slot in itertools.count() if slot not in own.values())
+    return {label: own[label] if label in own else next(free) for label in methods}
 
 
 def drawn_looks(comparison: Comparison) -> dict[str, Look]:

@@ -21,6 +21,7 @@ from reports.figures import drawing
 from reports.reading.scores import Comparison, read
 from reports.report import print_table, scores, write_report
 from reports.writing.wording import headline, notes
+from tests.contracts.problems import METHODS
 from tests.reports import golden_tables
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
 
@@ -279,3 +280,27 @@ def test_text_in_vector_figures_stays_text(written: Path) -> None:
     assert ">a_b &amp; 50%</text>" in svg
     assert b"/Type3" not in pdf
     assert b"CreationDate" not in pdf
+
+
+def test_a_known_method_looks_the_same_in_every_report_whatever_stands_beside_it(tmp_path: Path) -> None:
+    def look(name: str, rows: dict[str, str]) -> dict[str, drawing.Look]:
+        variants = {label: Variant(method=method) for label, method in rows.items()}
+        plan = replace(TWO, variants=variants, values=lambda *_: row(0.5))
+        store = build(tmp_path / name, plan)
+        return drawing.looks(read(store, store.asked("demo")[-1]))
+
+    alone = look("1", {"SpaGE": "spage"})
+    among = look("2", {"Tangram": "tangram", "mine": "my_method", "SpaDiT": "spadit", "SpaGE": "spage"})
+    ablation = look("3", {"full": "spadit", "w/o this": "spadit", "w/o that": "spadit"})
+
+    assert alone["SpaGE"] == among["SpaGE"]
+    assert ablation["full"] == among["SpaDiT"]  # the reference of an ablation is the method itself
+    for looks in (among, ablation):
+        assert len({(each.colour, each.marker) for each in looks.values()}) == len(looks)
+
+
+def test_there_is_a_look_for_every_method_and_control_of_the_house() -> None:
+    families_of = {name: cls.control for name, cls in METHODS.items()}
+
+    assert set(drawing.METHODS) == {name for name, control in families_of.items() if not control}
+    assert set(drawing.CONTROLS) == {name for name, control in families_of.items() if control}
