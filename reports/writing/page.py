@@ -72,6 +72,7 @@ def render(
         protocol=_protocol(comparison),
         origin=_origin(comparison),
         commands=_commands(comparison),
+        explain=_explain(comparison),
         variants=_variants(comparison),
     )
 
@@ -191,6 +192,12 @@ def _origin(comparison: Comparison) -> list[tuple[str, str]]:
 def _commands(comparison: Comparison) -> list[str]:
     report = f"spadit report --store {shlex.quote(comparison.store)} --out report --experiment {comparison.asked.name}"
     return [command for command in (*comparison.asked.commands, report) if command]
+
+
+def _explain(comparison: Comparison) -> str:
+    """The command that leads from a cell of a table to its trials, for the reference row of the first dataset."""
+    cell = f"{comparison.asked.name}/{comparison.reference}/{comparison.blocks[0].dataset}"
+    return f"spadit explain {shlex.quote(cell)} --store {shlex.quote(comparison.store)}"
 
 
 def _variants(comparison: Comparison) -> list[dict[str, str]]:

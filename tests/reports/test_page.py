@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 from harness.store import Store
 from reports.writing.page import ROWS, _browse
+from tests.conftest import Spadit
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +151,18 @@ def test_a_table_that_is_too_long_for_the_page_is_cut_alike_for_each_dataset() -
     assert found is not None
     assert (found["rows"], found["total"]) == (ROWS, 2 * ROWS)
     assert [r[0] for r in found["data"]["rows"]].count(1) == ROWS // 2
+
+
+def test_the_page_says_how_to_get_from_a_number_to_its_trials_and_the_command_finds_them(
+    html: str, golden: Store, spadit: Spadit
+) -> None:
+    line = next(line for line in unescape(html).splitlines() if "spadit explain" in line)
+    words = shlex.split(re.sub(r"</?(pre|code)[^>]*>", "", line))
+    assert words[:2] == ["spadit", "explain"]
+    assert words[3:] == ["--store", golden.files.root.name]
+
+    code, out, _ = spadit(*words[1:4], str(golden.files.root), "--json")
+
+    assert code == 0
+    found = json.loads(out)
+    assert (found["experiment"], found["variant"], found["dataset"]) == ("demo", "w/ <script>alert(1)</script>", "MG")
