@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.record import Record
 from reports.family import Drawing, Family, Section
-from reports.figures.drawing import Look, drawn_blocks, drawn_looks, panels, short
+from reports.figures.drawing import Look, columns, drawn_blocks, drawn_looks, panels, short
 from reports.reading.scores import Block, Comparison, Row
 from reports.reading.standings import Standing, standings
 from reports.writing.tables import MISSING, Cell, Column, Footnotes, Line, Table
@@ -262,7 +262,8 @@ def _figure(comparison: Comparison, spent: pd.DataFrame) -> Figure:
     _decades(figure.axes[0], spent["seconds"].clip(lower=SHORTEST))
     shown = [label for label in look if label in handles]
     names = [short(label) for label in shown]
-    figure.legend([handles[label] for label in shown], names, loc="outside lower center", ncols=4, frameon=False)
+    fitting = columns(names, figure.get_figwidth())
+    figure.legend([handles[label] for label in shown], names, loc="outside lower center", ncols=fitting, frameon=False)
     return figure
 
 

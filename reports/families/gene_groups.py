@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reports.family import Drawing, Family, Section
-from reports.figures.drawing import PAGE, Look, drawn_blocks, looks
+from reports.figures.drawing import PAGE, Look, columns, drawn_blocks, looks, short
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import BAR, Standing, standings
 from reports.statistics import ranking
@@ -258,7 +258,9 @@ def _figure(comparison: Comparison, shown: Sequence[Groups]) -> Figure:
     from matplotlib.lines import Line2D
 
     look = _lines(comparison, shown)
-    lines = -(-len(look) // 4)
+    names = [short(label) for label in look]
+    across = columns(names, PAGE)
+    lines = -(-len(look) // across)
     figure = Figure(figsize=(PAGE, 1.75 * len(shown) + 0.16 * lines + 0.15), layout="constrained")
     grid = figure.subplots(len(shown), len(PROPERTIES), squeeze=False, sharey="row")
     for groups, line in zip(shown, grid, strict=True):
@@ -267,10 +269,10 @@ def _figure(comparison: Comparison, shown: Sequence[Groups]) -> Figure:
         line[0].set_ylabel("mean PCC")
         line[0].set_title(groups.block.short, loc="left")
     handles = [
-        Line2D([], [], color=own.colour, marker=own.marker, markerfacecolor=own.face, markersize=4, label=label)
-        for label, own in look.items()
+        Line2D([], [], color=own.colour, marker=own.marker, markerfacecolor=own.face, markersize=4)
+        for own in look.values()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=-(-len(look) // lines), frameon=False)
+    figure.legend(handles, names, loc="outside upper center", ncols=across, frameon=False)
     return figure
 
 

@@ -31,7 +31,7 @@ METHODS = ("spadit", "tangram", "gimvi", "spage", "stplus", "spaotsc", "novospar
 CONTROLS = ("low_rank_ridge", "nearest_cells", "spot_total", "gene_mean", "cell_type_mean")
 """The controls that have one."""
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 7,
@@ -113,12 +113,18 @@ def panels(blocks: list[Block], rows: int, one_scale: bool) -> tuple[Figure, Ite
 
     across = min(3, len(blocks))
     down = -(-len(blocks) // across)
-    width = PAGE if across > 1 else 1.4 * COLUMN
+    width = PAGE if across > 1 else COLUMN
     figure = Figure(figsize=(width, down * (0.75 + 0.17 * rows)), layout="constrained")
     axes = figure.subplots(down, across, squeeze=False, sharex=one_scale)
     for spare in axes.flat[len(blocks) :]:
         spare.set_axis_off()
     return figure, zip(blocks, axes.flat, strict=False)
+
+
+def columns(names: Sequence[str], width: float) -> int:
+    """How many names fit beside each other in a legend below a figure of that width, inches."""
+    each = 0.55 + 0.058 * max(map(len, names), default=0)  # a handle, and letters of 7 points
+    return max(1, min(len(names), int(width / each)))
 
 
 def short(label: str, most: int = 34) -> str:
@@ -156,7 +162,7 @@ def saved(name: str, draw: Callable[[], Figure]) -> dict[str, bytes]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     found = {}
-    with style.context(["default", {**_STYLE, "svg.hashsalt": name}]):
+    with style.context(["default", {**STYLE, "svg.hashsalt": name}]):
         figure = draw()
         FigureCanvasAgg(figure)
         if (layout := figure.get_layout_engine()) is not None:

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -304,3 +305,20 @@ def test_there_is_a_look_for_every_method_and_control_of_the_house() -> None:
 
     assert set(drawing.METHODS) == {name for name, control in families_of.items() if not control}
     assert set(drawing.CONTROLS) == {name for name, control in families_of.items() if control}
+
+
+@pytest.mark.parametrize("width", [drawing.COLUMN, drawing.PAGE])
+@pytest.mark.parametrize("names", [["SpaDiT", "low-rank ridge", "gene mean"] * 2, ["x" * 34] * 12, ["method 10"] * 12])
+def test_a_legend_is_no_wider_than_its_figure(names: list[str], width: float) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    with plt.rc_context(drawing.STYLE):
+        figure = Figure(figsize=(width, 2))
+        ncols = drawing.columns(names, width)
+        handles = [Line2D([], [], marker="o") for _ in names]
+        legend = figure.legend(handles, names, loc="lower center", ncols=ncols, frameon=False)
+        extent = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+
+    assert extent.width <= figure.bbox.width
