@@ -135,8 +135,7 @@ def _table(comparison: Comparison, contrast: Contrast) -> Table:
         )
     means = [f"{METRICS[m].label} {number(standing[name].means[m], 3)}" for m in SHOWN]
     notes.mark("Reference:", f"{name}, with {listed(means)}.")
-    for flag in block.flags:
-        notes.mark("Flag:", f"{flag}.")
+    notes.flags(block.flags)
     where = f"{block.name}{at_rate(comparison, block.rate)}"
     caption = f"Differences from {name} on {where}: mean over genes [95% interval]"
     file = f"{block.dataset}-{block.rate:g}"
@@ -174,8 +173,7 @@ def _overall_table(comparison: Comparison, rate: float, found: Sequence[Overall]
         groups.append((heading, tuple(lines)))
     if len(by_label) < sum(len(lines) for _, lines in groups):
         notes.mark(MISSING, f"no number: the row finished no dataset that {name} finished.")
-    for flag in comparison.asked.flags:
-        notes.mark("Flag:", f"{flag}.")
+    notes.flags(comparison.asked.flags)
     blocks = [block for block in comparison.blocks if block.rate == rate]
     used = [block.name for block in blocks if name in block.labels and block.genes]
     notes.mark("Datasets:", f"{'; '.join(used)}.")

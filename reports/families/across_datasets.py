@@ -188,8 +188,7 @@ def _table(
     """A table with what all of this family say below it."""
     if across.without:
         notes.mark("Not here:", f"{listed(list(across.without))}, which finished no dataset.")
-    if flags := dict.fromkeys(flag for block in across.blocks for flag in block.flags):
-        notes.mark("Flag:", f"{'; '.join(flags)}.")
+    notes.flags(list(dict.fromkeys(flag for block in across.blocks for flag in block.flags)))
     notes.mark("Datasets:", "; ".join(block.name for block in across.blocks) + ".")
     seeds = max(block.seeds for block in across.blocks)
     size = (

@@ -181,8 +181,7 @@ def _table(
     groups.append(("Clusters of the measured values", (Line("measured values", truth),)))
     if found.unkept:
         notes.mark(MISSING, "no number: there is no prediction to cluster.")
-    for flag in found.block.flags:
-        notes.mark("Flag:", f"{flag}.")
+    notes.flags(found.block.flags)
     title = f"{found.block.dataset}-{found.block.rate:g}-{name}"
     return Table(title, caption, "Variant", columns, tuple(groups), notes.listed(), _size(found))
 

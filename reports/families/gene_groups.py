@@ -203,8 +203,7 @@ def _table(comparison: Comparison, groups: Groups) -> Table:
         notes.mark(MISSING, "no number: the row lacks a fold or a seed of this dataset.")
     if np.isnan(groups.correlation).any():
         notes.mark(UNDEFINED, "no correlation: the row has the same PCC on every gene, or the property one value only.")
-    for flag in block.flags:
-        notes.mark("Flag:", f"{flag}.")
+    notes.flags(block.flags)
     caption = f"Spearman correlation of PCC with gene properties on {block.name}{at_rate(comparison, block.rate)}"
     columns = tuple(Column(each.label) for each in groups.known)
     said = f"n = {count(groups.n, 'gene')}. {size(block)}"

@@ -137,8 +137,7 @@ def _table(found: Curves, name: str, caption: str, columns: tuple[Column, ...], 
     ]
     if any(cell.text == MISSING for _, lines in groups for line in lines for cell in line.cells):
         notes.mark(MISSING, _MISSING)
-    for flag in dict.fromkeys(flag for block in found.blocks for flag in block.flags):
-        notes.mark("Flag:", f"{flag}.")
+    notes.flags(list(dict.fromkeys(flag for block in found.blocks for flag in block.flags)))
     return Table(
         f"{name}-{found.first.dataset}", caption, "Variant", columns, tuple(groups), notes.listed(), _size(found)
     )

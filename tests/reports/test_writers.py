@@ -7,7 +7,7 @@ import re
 import pytest
 
 from reports.writing import latex, terminal
-from reports.writing.tables import Cell, Column, Line, Table, markdown, markdown_text, number
+from reports.writing.tables import Cell, Column, Footnotes, Line, Table, markdown, markdown_text, number
 
 NASTY = r"a_b & 50% $x^2$ #1 {y} ~z \cmd [q] |p| <i>*s*</i> `c`"
 
@@ -132,3 +132,12 @@ def test_markup_of_the_terminal_in_a_name_is_shown_as_it_is() -> None:
 )
 def test_numbers_have_fixed_decimals_and_no_negative_zero(value: float, shown: str) -> None:
     assert number(value, 2) == shown
+
+
+def test_every_flag_is_noted_and_none_leaves_no_note() -> None:
+    notes = Footnotes()
+    notes.flags([])
+    assert notes.listed() == ()
+
+    notes.flags(["mask depends on truth", "size factors include held-out genes"])
+    assert notes.listed() == (("Flag:", "mask depends on truth; size factors include held-out genes."),)
