@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,13 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from harness.sealed import SCHEMA, sealed, unsealed
 from models.component import short_hash
 
-SCHEMA = 1
-"""Raised when the meaning of a field changes; readers refuse what they do not know."""
-
 Status = Literal["ok", "failed", "skipped"]
-Cause = Literal["", "method", "infrastructure", "timeout", "skipped", "packages"]
+Cause = Literal["", "method", "infrastructure", "memory", "timeout", "skipped", "packages"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,8 @@ class Record:
 
     `trial` is the canonical identity that `trial_id` hashes. `means` are over scored genes. `timings` are seconds.
     `n_spots`: {measured, scored}; the others show nothing of the visible genes.
+    `files`: {name: {sha256, bytes, rows}}. `resources`: {cpus, gpus} that the trial was given.
+    `earlier`: {cause, reason} of each attempt before this one.
     A record of a failed or skipped trial carries its `reason` and `cause` instead of numbers, and is never averaged; a
     skip with the cause "packages" is for want of packages that were not installed, and holds until they are.
     """
@@ -58,6 +57,8 @@ class Record:
     audit: dict[str, Any] | None = None
     external: bool = False
     attempts: int = 1
+    earlier: tuple[dict[str, str], ...] = ()
+    resources: dict[str, float] = field(default_factory=dict)
     started_at: str = ""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     reason: str = ""
@@ -66,17 +67,15 @@ class Record:
     schema: int = SCHEMA
 
     def to_json(self) -> bytes:
-        """The record as UTF-8 JSON, keys in the order of the fields."""
-        return (json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n").encode()
+        """The record as UTF-8 JSON, keys in the order of the fields, with a checksum."""
+        return sealed({f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
 
     @classmethod
     def from_json(cls, data: bytes) -> Record:
-        """Inverse of `to_json`; ValueError for anything that is not a whole record of a known schema."""
-        values = json.loads(data)
-        known = {f.name for f in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or values.get("schema") != SCHEMA or set(values) - known:
-            raise ValueError(f"not a record of schema {SCHEMA}")
-        values["flags"] = tuple(values.get("flags", ()))
+        """Inverse of `to_json`; `Damaged` if a byte has changed, ValueError for what another version wrote."""
+        values = unsealed(data)
+        for name in ("flags", "earlier"):
+            values[name] = tuple(values[name])
         return cls(**values)
 
 
@@ -165,15 +164,13 @@ class Asked:
         return known if own is None else known | {"component": own, "variant_id": short_hash(own, 8)}
 
     def to_json(self) -> bytes:
-        """UTF-8 JSON, keys in the order of the fields."""
-        return (json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n").encode()
+        """UTF-8 JSON, keys in the order of the fields, with a checksum."""
+        return sealed(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, data: bytes) -> Asked:
-        """Inverse of `to_json`; ValueError for anything else."""
-        values = json.loads(data)
-        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-            raise ValueError(f"not an experiment of schema {SCHEMA}")
+        """Inverse of `to_json`; `Damaged` if a byte has changed, ValueError for what another version wrote."""
+        values = unsealed(data)
         for name in ("commands", "flags", "cells", "excluded"):
             values[name] = tuple(values[name])
         return cls(**values)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness._house import ROOMS
 from harness.card import put_card
@@ -20,9 +20,11 @@ from harness.errors import BadInput
 from harness.experiment import Experiment
 from harness.pair import PairedSample
 from harness.protocol import prepare
-from harness.reading.uri import located, remote, several, shown
+from harness.reading.uri import located, remote, several, shown, without_secrets
 from harness.record import Record
 from harness.store import Store
+from harness.store.checkpoints import EVERY
+from harness.store.damage import set_aside, verified
 from harness.trial import Trial
 from models.component import code_hash
 from models.method import absent_packages
@@ -37,18 +39,20 @@ Folders = str | Path | Sequence[str | Path] | None
 class Plan:
     """An experiment against a store: what is asked, what is there, what is left to run, and what was left out.
 
-    pairs: the datasets that are present, by name; titles: one clause on each.
-    stale: finished trials whose code is not today's.
+    pairs: the datasets that are present, by name, until Ray holds what a run needs of them; titles: one clause on each.
+    done: finished trials, whole in the store; of those, stale: whose code is not today's.
+    damaged: trials that had finished and are no longer as they were written, with what is wrong; they are run again.
     settled: unfinished trials that are not tried again (skipped; or failed by their method, with today's code).
     """
 
     experiment: Experiment
     store: Store
-    pairs: Mapping[str, PairedSample]
+    pairs: dict[str, PairedSample]
     titles: Mapping[str, str]
     trials: tuple[Trial, ...]
     done: frozenset[str]
     stale: frozenset[str]
+    damaged: Mapping[str, str]
     settled: Mapping[str, Record]
     excluded: tuple[Mapping[str, str], ...]
 
@@ -106,26 +110,30 @@ def submit(
     *,
     address: str | None = None,
     cpus_per_trial: float = 1.0,
-    gpus_per_trial: float = 0.0,
+    gpus_per_trial: float | Literal["auto"] = 0.0,
     max_concurrent: int | None = None,
     timeout: float | None = None,
+    checkpoint_every: float = EVERY,
     keep_predictions: Keep = "first-seed",
     retry_failed: bool = False,
     stale: bool = False,
     progress: bool = True,
+    tensorboard: str | Path | None = None,
     command: str = "",
 ) -> Results:
     """Run what is missing of an experiment and return its results; nothing that is in the store runs again.
 
-    store: a folder, made if need be. data: folder(s) of dataset pairs (default: $SPADIT_DATA; bundled data are
-    always there). address: None for a Ray on this machine, "auto" or HOST:PORT for a cluster. gpus_per_trial may be
-    a fraction. keep_predictions: of which trials the prediction itself is stored. retry_failed: also try again what
-    was skipped or failed by its method. stale: also what other code computed. Raises `BadInput` for bad input.
+    store: a folder or a URI such as s3://bucket/results, made if need be. data: folder(s) of dataset pairs (default:
+    $SPADIT_DATA; bundled data are always there). address: None for a Ray on this machine, "auto" or HOST:PORT for a
+    cluster. gpus_per_trial may be a fraction, or "auto". checkpoint_every: seconds between two checkpoints of a trial.
+    keep_predictions: of which trials the prediction itself is stored. retry_failed: also try again what was skipped or
+    failed by its method. stale: also what other code computed. tensorboard: a folder for TensorBoard logs.
+    Raises `BadInput` for bad input, KeyboardInterrupt when it is asked to stop (nothing that finished is lost).
     """
-    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout)
+    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout, checkpoint_every)
     kept(keep_predictions)
     plan = make_plan(experiment, Store(store), data)
-    return run_plan(plan, resources, keep_predictions, retry_failed, stale, progress, command)
+    return run_plan(plan, resources, keep_predictions, retry_failed, stale, progress, command, tensorboard)
 
 
 def make_plan(experiment: Experiment, store: Store, data: Folders = None, strict: bool = False) -> Plan:
@@ -144,7 +152,7 @@ def make_plan(experiment: Experiment, store: Store, data: Folders = None, strict
         )
     pairs = {name: load(name, folders) for name, entry in entries.items() if entry.present}
     trials = experiment.trials({name: pair.id for name, pair in pairs.items()})
-    done = store.done() & {trial.id for trial in trials}
+    whole, damaged = verified(store, [trial.id for trial in trials])
     codes = {trial.id: code_hash(trial.method) for trial in trials}
     lacking = {trial.id for trial in trials if absent_packages(type(trial.method)) is not None}
     return Plan(
@@ -153,8 +161,9 @@ def make_plan(experiment: Experiment, store: Store, data: Folders = None, strict
         pairs=pairs,
         titles={name: known()[name].title if name in known() else "" for name in pairs},
         trials=tuple(trials),
-        done=frozenset(done),
-        stale=frozenset(r.trial_id for r in store.records(done) if r.code != codes[r.trial_id]),
+        done=frozenset(whole),
+        stale=frozenset(i for i, record in whole.items() if record.code != codes[i]),
+        damaged=damaged,
         settled={
             r.trial_id: r
             for r in store.unfinished(codes)
@@ -174,6 +183,7 @@ def run_plan(
     stale: bool = False,
     show: bool = True,
     command: str = "",
+    tensorboard: str | Path | None = None,
 ) -> Results:
     """Run what a plan says is missing; see `submit`."""
     experiment, store = plan.experiment, plan.store
@@ -181,7 +191,7 @@ def run_plan(
     asked = experiment.asked(
         {name: _facts(pair, plan.titles[name]) for name, pair in plan.pairs.items()},
         datetime.now(UTC).isoformat(timespec="microseconds"),
-        [command or _command()],
+        [without_secrets(command or _command())],
         plan.excluded,
     )
     # Whatever can be refused is refused before anything is written.
@@ -191,7 +201,9 @@ def run_plan(
         return Results(store, experiment.name)
 
     from harness.cluster.connection import connected
+    from harness.cluster.nodes import largest
     from harness.cluster.progress import Progress
+    from harness.cluster.shares import shares, smallest_share
     from harness.cluster.tuning import Work, execute
 
     cells = {cell["trial_id"]: cell for cell in reversed(asked.cells)}
@@ -199,15 +211,23 @@ def run_plan(
     labels = {t.id: f"{groups[t.id]} · {t.dataset} · fold {t.fold} · seed {t.seed}" for t in missing}
     cheap = frozenset(t.id for t in missing if t.method.cheap)
     keep = frozenset(t.id for t in missing if keep_predictions == "all" or _is_first(t, experiment, keep_predictions))
-    with Progress(labels, groups, show, cheap) as progress, connected(resources.address, resources.threads) as there:
-        slots = resources.slots(there)
+    sizes = {dataset_id: prepared.size(experiment.split) for dataset_id, prepared in data.items()}
+    with Progress(labels, groups, show, cheap, tensorboard) as progress, connected(resources) as there:
+        share = shares(resources, sizes, there.cards, largest(there.nodes))
+        slots = resources.slots(there.resources, smallest_share(missing, share))
         store.put_asked(asked)
         for pair in _needed(plan.pairs, missing):
             put_card(store, pair, data[pair.id])
-        for trial_id in plan.stale if stale else ():
-            store.supersede(trial_id)
-        execute(Work(missing, data, store, resources, keep, git_state()), slots, progress)
-    return Results(store, experiment.name, computed=len(missing))
+        plan.pairs.clear()
+        set_aside(store, plan.damaged)
+        store.supersede(plan.stale if stale else ())
+        for said in plan.damaged.values():
+            progress.say(f"set aside, to be computed anew: {said}")
+        progress.started(slots, len(there.nodes), there.dashboard)
+        for remark in there.remarks:
+            progress.say(remark)
+        computed = execute(Work(missing, data, store, resources, share, keep, git_state()), slots, progress)
+    return Results(store, experiment.name, computed)
 
 
 def data_folders(data: Folders) -> list[Path]:

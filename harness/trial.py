@@ -21,12 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from harness.checkpoints import Checkpoints
 from harness.metrics import metrics
 from harness.protocol import HeldOutGenes, Prepared, Protocol, Split, Task, pose
 from harness.record import Cause, Outcome, Record
 from harness.scoring import score_table
+from harness.store.checkpoints import Checkpoints
+from harness.store.files import StoreFailed
 from models.component import Json, canonical, canonical_text, code_hash, short_hash, stem
+from models.devices import out_of_memory
 from models.method import Method, Problem, Run, Skipped, Stopped, absent_packages, refusal
 
 METHOD_STREAM = 0
@@ -113,9 +115,10 @@ def method_stream(seed: int, fold: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Setting:
-    """How trials run; nothing here enters an identity. `git`, `code` and `attempt` are recorded as they are.
+    """How a trial runs; nothing here enters an identity. All but `timeout` is recorded as it is.
 
     code: `code_hash(method)` where the caller knows it; a class that travelled by value cannot be hashed on arrival.
+    earlier: {cause, reason} of each attempt that was lost before this one. cpus, gpus: what it was given of a node.
     """
 
     device: str = "cpu"
@@ -123,7 +126,17 @@ class Setting:
     timeout: float | None = None
     git: Mapping[str, Any] = field(default_factory=dict)
     code: str = ""
-    attempt: int = 1
+    earlier: tuple[dict[str, str], ...] = ()
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+class Interrupted(BaseException):
+    """The trial was asked to end early, and has kept what it needs to go on: it is neither done nor failed."""
+
+
+Listen = Callable[[float, float | None], None]
+"""Called with the share of a method's work that is done and its validation score, if it has one."""
 
 
 class TrialRun(Run):
@@ -136,12 +149,15 @@ class TrialRun(Run):
         self,
         rng: np.random.Generator,
         setting: Setting,
-        listen: Callable[[float], None] | None = None,
+        listen: Listen | None = None,
         checkpoints: Checkpoints | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(rng, setting.device, setting.threads)
         self._listen = listen
         self._checkpoints = checkpoints
+        self._stopping = stopping
+        self._saves = False
         self._started = time.monotonic()
         self._timeout = setting.timeout
         self.before = 0.0
@@ -154,8 +170,11 @@ class TrialRun(Run):
 
     def save(self, state: Any) -> None:
         """See `Run.save`; not every one is written (see `checkpoints`)."""
-        if self._checkpoints is not None and self._checkpoints.due():
+        self._saves = self._checkpoints is not None
+        if self._checkpoints is not None and (self._checkpoints.due() or self._stopping()):
             self._checkpoints.write({"seconds": self.elapsed, "state": state})
+        if self._stopping():
+            raise Interrupted
 
     def restored(self) -> Any:
         """See `Run.restored`."""
@@ -166,7 +185,12 @@ class TrialRun(Run):
         return saved["state"]
 
     def report(self, step: int, of: int, validation: float | None = None) -> None:
-        """See `Run.report`; raises `Stopped` once the time limit is over."""
+        """See `Run.report`; raises `Stopped` once the time limit is over.
+
+        A trial that is to end early ends here if it keeps no checkpoints, else once it has written one.
+        """
+        if self._stopping() and not self._saves:
+            raise Interrupted
         elapsed = self.elapsed
         if step >= of:
             self.fitted_after = elapsed
@@ -175,21 +199,23 @@ class TrialRun(Run):
                 f"stopped after {elapsed:.0f} s at step {step} of {of}; the time limit is {self._timeout:g} s"
             )
         if self._listen is not None:
-            self._listen(step / of if of else 1.0)
+            self._listen(step / of if of else 1.0, validation)
 
 
 def run_trial(
     trial: Trial,
     data: Prepared,
     setting: Setting | None = None,
-    listen: Callable[[float], None] | None = None,
+    listen: Listen | None = None,
     checkpoints: Checkpoints | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Run a trial and score it. Never raises for what the method does: failing and skipping are outcomes.
 
     data: the trial's dataset under its protocol, from `harness.protocol.prepare`.
-    listen: called now and then with the share of the method's work that is done.
     checkpoints: where the method's own go; without, a trial that is killed starts anew.
+    stopping: whether the trial should end early; it then raises `Interrupted` at its next report or checkpoint.
+    A store that cannot be written raises `StoreFailed`: that is not the method's doing.
     """
     setting = setting or Setting()
     if data.dataset_id != trial.dataset_id or data.protocol != trial.protocol:
@@ -201,7 +227,7 @@ def run_trial(
         start = clock()
         problem, truth = pose(data, trial.split, trial.fold, trial.sampling_rate, trial.task)
         loaded = clock()
-        run = TrialRun(trial.rng(), setting, listen, checkpoints)
+        run = TrialRun(trial.rng(), setting, listen, checkpoints, stopping)
         common = _common(trial, problem, setting, started_at, data.kind)
         common["n_spots"] = {"measured": len(data.spots), "scored": len(truth.spots)}
         try:
@@ -213,10 +239,10 @@ def run_trial(
             return Outcome(Record(status="skipped", reason=str(skip), cause=cause, **common))
         except Stopped as stop:
             return Outcome(failure(common, stop, "timeout"))
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, Interrupted, StoreFailed):
             raise
         except BaseException as error:  # whatever a method raises is its outcome, and the grid goes on
-            return Outcome(failure(common, error, "method"))
+            return Outcome(failure(common, error, "memory" if out_of_memory(error) else "method"))
         imputed = clock()
         table, facts = score_table(trial.columns, prediction, truth)
     fitted = run.fitted_after
@@ -258,10 +284,10 @@ def failure(common: dict[str, Any], error: BaseException, cause: Cause) -> Recor
     return Record(status="failed", reason=reason, cause=cause, traceback=lines, **common)
 
 
-def lost(trial: Trial, reason: str, setting: Setting) -> Record:
+def lost(trial: Trial, reason: str, setting: Setting, cause: Cause = "infrastructure") -> Record:
     """The record of a trial whose worker is gone."""
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Record(status="failed", reason=reason, cause="infrastructure", **_common(trial, None, setting, started_at))
+    return Record(status="failed", reason=reason, cause=cause, **_common(trial, None, setting, started_at))
 
 
 def selection(method: Method, dataset_id: str) -> str:
@@ -291,7 +317,9 @@ def _common(trial: Trial, problem: Problem | None, setting: Setting, started_at:
         "git": dict(setting.git),
         "selection": selection(trial.method, trial.dataset_id),
         "flags": trial.flags(kind) if kind else trial.protocol.flags + trial.task.flags,
-        "attempts": setting.attempt,
+        "attempts": len(setting.earlier) + 1,
+        "earlier": setting.earlier,
+        "resources": {"cpus": setting.cpus, "gpus": setting.gpus},
         "started_at": started_at,
     }
 

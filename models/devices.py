@@ -1,8 +1,9 @@
-"""How much memory a device has."""
+"""How much memory a device has, and whether it ran out."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 
 def memory_of(device: str) -> int | None:
@@ -16,3 +17,29 @@ def memory_of(device: str) -> int | None:
     if not torch.cuda.is_available():
         return None
     return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def memory_in_use() -> tuple[int, int] | None:
+    """Bytes in use and in all of the card that this process computes on; None where it uses none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return int(total - free), int(total)
+
+
+def cards() -> list[int]:
+    """Bytes of each card of this machine."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    return [int(torch.cuda.get_device_properties(i).total_memory) for i in range(torch.cuda.device_count())]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device, or the machine, has no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+        return True
+    said = ("out of memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)

@@ -182,7 +182,8 @@ class Method(Component):
 
     label: what tables call it; the name of the class where it is empty.
     needs: what it cannot do without. A method that declares no randomness runs once per fold and serves every seed.
-    cheap: whether a trial takes so little that scheduling it alone would cost more than running it.
+    cheap: whether a trial takes so little that scheduling it alone would cost more than running it;
+        where shares of a GPU are automatic, it is given none.
     control: whether it is a control, listed under a rule and outside the ranking.
     chosen_on: dataset pairs whose scores influenced the defaults, name -> content id; rows on data of that content, by
         whatever name, say "tuned on these genes".

@@ -27,6 +27,20 @@ class VisibleMean(Method):
 
 
 @dataclass(frozen=True)
+class Numbered(VisibleMean):
+    """The same, as many variants as are wanted."""
+
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Alone(VisibleMean):
+    """As little work, but scheduled on its own, as costly methods are."""
+
+    cheap: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
 class Noise(Method):
     """Random numbers from the run's stream."""
 
@@ -125,6 +139,73 @@ class Sleeps(Method):
             if self.reports:
                 run.report(step + 1, of=int(self.seconds * 20))
         note(self.tally, "slept")
+        return np.repeat(problem.spots.lognorm.mean(axis=1, keepdims=True), len(problem.targets), axis=1)
+
+
+@dataclass(frozen=True)
+class Steps(Method):
+    """Adds up random numbers, step by step, keeping a checkpoint at each; notes every step that it makes."""
+
+    needs: ClassVar[Needs] = Needs(randomness=True)
+    steps: int = 40
+    seconds: float = 0.1
+    tally: str = ""
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        saved = run.restored() or {"step": 0, "total": 0.0}
+        numbers = run.rng.random(self.steps)
+        step, total = saved["step"], saved["total"]
+        while step < self.steps:
+            total += float(numbers[step])
+            step += 1
+            note(self.tally, f"{os.getpid()} {step}")
+            time.sleep(self.seconds)
+            run.save({"step": step, "total": total})
+            run.report(step, self.steps, validation=total)
+        return np.full((len(problem.spots), len(problem.targets)), total) * problem.spots.lognorm.mean(axis=1)[:, None]
+
+
+@dataclass(frozen=True)
+class Needy(VisibleMean):
+    """Runs out of memory unless it is given so many threads."""
+
+    cheap: ClassVar[bool] = False
+    threads: int = 2
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        note(self.tally, f"{run.threads} threads")
+        if run.threads < self.threads:
+            raise MemoryError("Unable to allocate 1. TiB for an array")
+        return super().impute(problem, run)
+
+
+@dataclass(frozen=True)
+class Spans(Method):
+    """Sleeps, and notes from when to when, and on which card."""
+
+    seconds: float = 1.0
+    tally: str = ""
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        start = time.time()
+        time.sleep(self.seconds)
+        note(self.tally, f"{start} {time.time()} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')}")
+        return np.repeat(problem.spots.lognorm.mean(axis=1, keepdims=True), len(problem.targets), axis=1)
+
+
+LEAKED: list[Array] = []
+
+
+@dataclass(frozen=True)
+class Leaks(VisibleMean):
+    """Keeps what it took, and notes in which process."""
+
+    cheap: ClassVar[bool] = False
+    mib: int = 0
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        LEAKED.append(np.ones(2**17 * self.mib))
+        note(self.tally, str(os.getpid()))
         return np.repeat(problem.spots.lognorm.mean(axis=1, keepdims=True), len(problem.targets), axis=1)
 
 

@@ -31,11 +31,12 @@ app.add_typer(data.app)
 
 def main() -> None:
     """The console script: bad input is one sentence and exit code 2, never a traceback."""
+    from harness.store.files import StoreFailed
     from models.component import ComponentError
 
     try:
         app(standalone_mode=True)
-    except (BadInput, ComponentError) as error:
+    except (BadInput, ComponentError, StoreFailed) as error:
         say(f"spadit: {' '.join(str(error).split())}")
         sys.exit(2)
     except KeyboardInterrupt:

@@ -6,15 +6,17 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.errors import BadInput
 
+if TYPE_CHECKING:
+    from harness.store import Store
+
 ExperimentArg = Annotated[str, typer.Argument(help="A name in experiments/, or the path of a file with EXPERIMENT.")]
-StoreOption = Annotated[Path, typer.Option("--store", help="Folder of records; made if need be.")]
+StoreOption = Annotated[str, typer.Option("--store", help="Folder of records, or its URI (s3://..); made if need be.")]
 DataOption = Annotated[
     list[str] | None,
     typer.Option("--data", help="Folder of dataset pairs, or its URI; repeatable. [default: $SPADIT_DATA]"),
@@ -40,10 +42,13 @@ PredictionOption = Annotated[
 ]
 
 
-def existing(store: Path) -> Path:
-    """The folder of a store; `BadInput` where there is none."""
-    if not store.is_dir():
-        raise BadInput(f"There is no store {store}; `spadit run EXPERIMENT --store {store}` makes one.")
+def existing(where: str) -> Store:
+    """The store there; `BadInput` where there is none."""
+    from harness.store import Store
+
+    store = Store(where)
+    if not any(store.files.sizes(folder, ".json") for folder in ("experiments", "trials", "unfinished")):
+        raise BadInput(f"There is no store {store.where}; `spadit run EXPERIMENT --store {store.where}` makes one.")
     return store
 
 

@@ -32,7 +32,7 @@ app = typer.Typer()
 @app.command()
 def plan(
     experiment: ExperimentArg,
-    store: StoreOption = Path("results"),
+    store: StoreOption = "results",
     preset: PresetOption = None,
     data: DataOption = None,
     dataset: DatasetOption = None,
@@ -54,7 +54,7 @@ def plan(
 @app.command()
 def run(
     experiment: ExperimentArg,
-    store: StoreOption = Path("results"),
+    store: StoreOption = "results",
     preset: PresetOption = None,
     data: DataOption = None,
     dataset: DatasetOption = None,
@@ -63,27 +63,33 @@ def run(
     seeds: SeedsOption = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster: 'auto' or HOST:PORT. [default: local]")] = None,
     cpus_per_trial: Annotated[float, typer.Option(help="Processors per trial.")] = 1.0,
-    gpus_per_trial: Annotated[float, typer.Option(help="GPUs per trial; may be a fraction.")] = 0.0,
+    gpus_per_trial: Annotated[
+        str, typer.Option(help="GPUs per trial; may be a fraction, or 'auto': by the memory a trial needs.")
+    ] = "0",
     max_concurrent: Annotated[int | None, typer.Option(min=1, help="At most so many at once.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a trial is stopped.")] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Seconds between two checkpoints of a trial: so much is lost with its worker.")
+    ] = 30.0,
+    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard logs. [default: none]")] = None,
     keep_predictions: Annotated[str, typer.Option(help="all | first-seed | none")] = "first-seed",
     retry_failed: RetryOption = False,
     stale: StaleOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run what is missing of an experiment through Ray Tune, and print its accuracy-score table."""
-    from harness.cluster.resources import Resources, kept
+    from harness.cluster.resources import Resources, gpus, kept
     from harness.results import run_plan
     from harness.views.plan import left_out
 
-    resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout)
+    resources = Resources(address, cpus_per_trial, gpus(gpus_per_trial), max_concurrent, timeout, checkpoint_every)
     keep = kept(keep_predictions)
     planned = _plan(experiment, preset, store, data, dataset, variant, fold, seeds)
     for line in left_out(planned.excluded):
         say(line)
     command = shlex.join(["spadit", *sys.argv[1:]])
     try:
-        results = run_plan(planned, resources, keep, retry_failed, stale, command=command)
+        results = run_plan(planned, resources, keep, retry_failed, stale, command=command, tensorboard=tensorboard)
     except KeyboardInterrupt:
         say(f"\nInterrupted; what had finished is in {store}. To go on: {command}")
         raise typer.Exit(130) from None
@@ -105,18 +111,17 @@ def run(
 
 
 @app.command()
-def status(store: StoreOption = Path("results"), as_json: JsonOption = False) -> None:
+def status(store: StoreOption = "results", as_json: JsonOption = False) -> None:
     """What a store holds: trials by state, and every failure with its reason and the command that reruns it."""
-    from harness.store import Store
     from harness.views.status import print_status, status_facts
 
-    facts = status_facts(Store(existing(store)))
+    facts = status_facts(existing(store))
     print_json(facts) if as_json else print_status(facts)
 
 
 @app.command()
 def report(
-    store: StoreOption = Path("results"),
+    store: StoreOption = "results",
     out: Annotated[Path, typer.Option("--out", help="Folder to write; replaced if it holds a report.")] = Path(
         "report"
     ),
@@ -124,15 +129,26 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write tables (.csv .md .tex), figures and one HTML page from a store."""
-    from harness.store import Store
     from reports.report import write_report
 
-    written = write_report(Store(existing(store)), out, experiment)
+    written = write_report(existing(store), out, experiment)
     if as_json:
         print_json([str(path) for path in written])
     else:
         for path in written:
             typer.echo(path)
+
+
+@app.command()
+def compact(store: StoreOption = "results", as_json: JsonOption = False) -> None:
+    """Merge the small files of finished trials into few large ones; whatever reads the store cannot tell."""
+    from harness.store.compaction import compact as merge
+
+    found = existing(store)
+    merged = merge(found)
+    left = len(found.files.sizes("trials", ".json"))
+    facts = {"store": found.where, "merged": merged, "packs": len(found.packs.all()), "small": left}
+    print_json(facts) if as_json else typer.echo(f"{merged} trials of {found.where} merged; {facts['packs']} packs.")
 
 
 @app.command()
@@ -147,7 +163,7 @@ def methods(as_json: JsonOption = False) -> None:
 def _plan(
     experiment: str,
     preset: str | None,
-    store: Path,
+    store: str,
     data: list[str] | None,
     datasets: list[str] | None,
     variants: list[str] | None,

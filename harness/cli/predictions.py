@@ -27,7 +27,7 @@ def score(
     prediction: PredictionOption,
     task: Annotated[Path | None, typer.Option("--task", help="The task.json of `spadit data export`.")] = None,
     truth: Annotated[Path | None, typer.Option("--truth", help="Or a truth from a file, spots x genes.")] = None,
-    store: StoreOption = Path("results"),
+    store: StoreOption = "results",
     data: DataOption = None,
     rows: RowsOption = None,
     as_json: JsonOption = False,
@@ -61,14 +61,13 @@ def score(
 @app.command()
 def explain(
     target: Annotated[str, typer.Argument(help="EXPERIMENT/VARIANT/DATASET or EXPERIMENT/VARIANT/DATASET/GENE.")],
-    store: StoreOption = Path("results"),
+    store: StoreOption = "results",
     as_json: JsonOption = False,
 ) -> None:
     """From a table's cell back to trials, seeds, folds, genes, code, and the command that reruns exactly that."""
-    from harness.store import Store
     from harness.views.explain import explain_facts, print_explain
 
-    facts = explain_facts(Store(existing(store)), target)
+    facts = explain_facts(existing(store), target)
     print_json(facts) if as_json else print_explain(facts)
 
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from harness.cluster.resources import Share
 from harness.trial import Trial
 
 MOST = 32
 """At most so many trials in a batch: progress stays visible, and a lost worker costs little."""
 
 
-def batches(trials: Sequence[Trial], slots: int, most: int = MOST) -> list[list[Trial]]:
-    """Costly trials alone and first; cheap ones in batches of one dataset, small enough to keep every slot busy."""
-    costly = [[trial] for trial in trials if not trial.method.cheap]
-    cheap: dict[str, list[Trial]] = {}
+@dataclass(frozen=True)
+class Batch:
+    """Trials that run one after the other in one worker, and what that worker is given."""
+
+    trials: tuple[Trial, ...]
+    share: Share
+
+
+def batches(
+    trials: Sequence[Trial], slots: int, share: Callable[[Trial], Share] | None = None, most: int = MOST
+) -> list[Batch]:
+    """Costly trials alone and last; cheap ones in batches of one dataset, small enough to keep every slot busy."""
+    given = share or (lambda _: Share())
+    costly = [Batch((trial,), given(trial)) for trial in trials if not trial.method.cheap]
+    cheap: dict[tuple[str, Share], list[Trial]] = {}
     for trial in trials:
         if trial.method.cheap:
-            cheap.setdefault(trial.dataset_id, []).append(trial)
+            cheap.setdefault((trial.dataset_id, given(trial)), []).append(trial)
     size = max(1, min(most, -(-sum(map(len, cheap.values())) // max(1, 2 * slots))))
-    grouped = [group[i : i + size] for group in cheap.values() for i in range(0, len(group), size)]
+    grouped = [
+        Batch(tuple(group[i : i + size]), key[1]) for key, group in cheap.items() for i in range(0, len(group), size)
+    ]
     # Cheap batches first: every fold's controls are there within seconds, and what can go wrong shows early.
     return grouped + costly

@@ -6,8 +6,12 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+from harness.cluster.nodes import Node, nodes
+from harness.cluster.resources import AUTO, Resources
+from harness.cluster.shipping import runtime_environment
 from harness.errors import BadInput
 
 QUIET = {
@@ -38,50 +42,105 @@ ALLOCATOR = {
 }
 
 
-@contextmanager
-def connected(address: str | None, threads: int) -> Iterator[dict[str, float]]:
-    """A Ray for the body: the one that is connected already, the cluster at `address`, or a local one of our own.
+@dataclass(frozen=True)
+class Connection:
+    """A Ray that is there. dashboard: its address, if it has one. remarks: what a person should know of it."""
 
-    Yields its resources ({"CPU": .., "GPU": ..}). A Ray that was started here is stopped at the end, no other.
-    Raises `BadInput` when there is none to be had.
+    nodes: tuple[Node, ...]
+    dashboard: str | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def resources(self) -> list[Mapping[str, float]]:
+        """What each node has ({"CPU": .., "GPU": ..})."""
+        return [node.resources for node in self.nodes]
+
+    @property
+    def cards(self) -> list[int]:
+        """Bytes of each card that was measured."""
+        return [card for node in self.nodes for card in node.cards]
+
+
+@contextmanager
+def connected(resources: Resources) -> Iterator[Connection]:
+    """A Ray for the body: the one that is connected already, the cluster at the address, or a local one of our own.
+
+    A Ray that was started here is stopped at the end, no other. Raises `BadInput` when there is none to be had, and
+    when a node of a cluster does not run what this driver runs.
     """
+    address, measure = resources.address, resources.gpus_per_trial == AUTO
     with _environment(QUIET if address is not None else {**QUIET, **LOOPBACK}):
         import ray
 
         if ray.is_initialized():
-            yield ray.cluster_resources()
+            yield Connection(tuple(nodes(measure, compare=False)))
             return
-        _start(address, threads)
         try:
-            yield ray.cluster_resources()
+            dashboard = _start(address, resources.threads)
+            remarks = () if address is None else _remarks()
+            yield Connection(tuple(nodes(measure, compare=address is not None)), dashboard, remarks)
         finally:
             ray.shutdown()
 
 
-def _start(address: str | None, threads: int) -> None:
+def _start(address: str | None, threads: int) -> str | None:
+    """Start or join a Ray; returns where its dashboard is."""
+    variables = {**QUIET, **ALLOCATOR, "OMP_NUM_THREADS": str(threads)}
+    with runtime_environment(variables, ship=address is not None) as environment:
+        return _started(address, environment)
+
+
+def _started(address: str | None, environment: dict[str, Any]) -> str | None:
     import ray
     from ray._private import ray_constants
     from ray.exceptions import RayError
 
-    environment = {**QUIET, **ALLOCATOR, "OMP_NUM_THREADS": str(threads)}
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "runtime_env": {"env_vars": environment}}
+    quiet: dict[str, Any] = {"logging_level": "CRITICAL", "log_to_driver": False, "runtime_env": environment}
+    _hush()
     enabled = ray_constants.ENABLE_RAY_CLUSTER
     try:
         if address is None:
             # Ray reads LOOPBACK when it is imported, which may have been before us.
             ray_constants.ENABLE_RAY_CLUSTER = False
             ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
-        else:
-            _require_answer(address)
-            ray.init(address=address, **quiet)
+            return None
+        _require_answer(address)
+        context = ray.init(address=address, **quiet)
+        url = getattr(context, "dashboard_url", None)
+        return f"http://{url}" if url else None
     except BadInput:
         raise
-    except (ConnectionError, RayError, ValueError) as error:
+    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         where = "a local Ray" if address is None else f"the Ray cluster at {address}"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(f"Could not connect to {where}: {reason}") from None
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise BadInput(f"Could not connect to {where}: {' '.join(lines)[:400] or type(error).__name__}") from None
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = enabled
+
+
+def _remarks() -> tuple[str, ...]:
+    """Ray runs whatever code it is sent, so one that others can reach should ask who they are."""
+    import ray
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    addresses = {node["NodeManagerAddress"] for node in ray.nodes()}
+    if is_token_auth_enabled() or all(address.startswith("127.") for address in addresses):
+        return ()
+    return (
+        "This Ray asks for no token: whoever reaches it can run code on it. Start each of its processes, and this one, "
+        "with RAY_AUTH_MODE=token.",
+    )
+
+
+def _hush() -> None:
+    """Keep what Ray prints when a worker or a node is lost, with twenty lines of its log, off stdout: results go there.
+
+    That it is lost is said by the run itself, in one line.
+    """
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _require_answer(address: str) -> None:

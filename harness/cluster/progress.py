@@ -1,13 +1,15 @@
-"""What a person sees while trials run: finished, running, failed, rate, time left, best so far.
+"""What a person sees while trials run: finished, running, failed, rate, time left, best so far, what nodes use.
 
-A live line on a terminal; plain lines, now and then, anywhere else. On stderr, so that stdout stays for results.
+A live line on a terminal; plain lines, now and then, anywhere else (a job's log). On stderr, so that stdout stays for
+results.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,11 +19,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.cluster.tensorboard import Board
+
 CHEAP = 0.05
 """What a cheap trial weighs against any other when the time that is left is estimated."""
 
 PLAIN_EVERY = 10.0
 """Seconds between two plain lines where there is no terminal."""
+
+USAGE_EVERY = 60.0
+"""Seconds between two plain lines about what nodes use."""
 
 
 class Progress:
@@ -30,6 +37,7 @@ class Progress:
     labels: trial id -> "label · dataset · fold", in order of the grid; its length is the total.
     groups: trial id -> the label whose mean PCC it counts towards in "best so far".
     cheap: ids that hardly take time; they count for little in the time that is left.
+    tensorboard: folder for curves and results as TensorBoard reads them; none is written without.
     """
 
     def __init__(
@@ -38,6 +46,7 @@ class Progress:
         groups: Mapping[str, str],
         show: bool = True,
         cheap: frozenset[str] = frozenset(),
+        tensorboard: str | Path | None = None,
     ) -> None:
         self.labels = labels
         self.groups = groups
@@ -46,9 +55,12 @@ class Progress:
         self.running: dict[str, float] = {}
         self.status: dict[str, str] = {}
         self.pcc: dict[str, list[float]] = {}
-        self.slots = 0
+        self.usage: dict[str, Mapping[str, Any]] = {}
+        self.counts = {"ok": 0, "failed": 0, "skipped": 0}
+        self._board = None if tensorboard is None else Board(tensorboard, labels)
+        self._weighed = 0.0
         self._start = time.monotonic()
-        self._last_line = 0.0
+        self._last_line = self._last_usage = 0.0
         self._console = Console(file=sys.stderr, highlight=False)
         self._live: Live | None = None
 
@@ -58,73 +70,80 @@ class Progress:
                 get_renderable=self.render, console=self._console, refresh_per_second=4, redirect_stdout=False
             )
             self._live.start()
-        self._say(f"{len(self.labels)} trials to run; starting Ray")
+        self._line(f"{len(self.labels)} trials to run; starting Ray")
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
+        if self._board is not None:
+            self._board.close()
         if self.status and len(self.status) < len(self.labels):
-            self._say(self.line())
+            self._line(self.line())
 
-    def started(self, slots: int) -> None:
+    def started(self, slots: int, nodes: int = 1, dashboard: str | None = None) -> None:
         """Ray is there, with room for so many batches at once."""
-        self.slots = slots
         self._start = time.monotonic()
-        self._say(f"Ray is up; up to {slots} at once")
+        where = "" if nodes == 1 else f" on {nodes} nodes"
+        self._line(f"Ray is up; up to {slots} at once{where}")
+        if dashboard is not None:
+            self.say(f"Ray's dashboard: {dashboard}")
+
+    def waiting(self, others: int) -> None:
+        """There is nothing to do but wait for trials that another driver computes."""
+        if time.monotonic() - self._last_line >= PLAIN_EVERY:
+            self._line(f"{self.line()} · waiting for {others} that another driver computes")
 
     def told(self, message: Mapping[str, Any]) -> None:
-        """Take a message of a worker: a share of a running trial, or a finished trial's summary."""
-        trial_id = message["trial"]
-        if "share" in message:
-            self.running[trial_id] = message["share"]
-        else:
-            self.running.pop(trial_id, None)
-            self.status[trial_id] = message["status"]
-            pcc = message["means"].get("pcc")
-            if pcc is not None:
-                self.pcc.setdefault(self.groups[trial_id], []).append(pcc)
-            if message["status"] == "failed":
-                self._say(f"failed: {self.labels[trial_id]}: {message['reason']}", always=True)
+        """Take a message of a worker: see `worker.work`."""
+        if "usage" in message:
+            self.usage[message["usage"]["node"]] = message["usage"]
+        elif "share" in message:
+            self.running[message["trial"]] = message["share"]
+        elif "lost" in message:
+            self.again(message["trial"], message["lost"])
+        elif message["trial"] not in self.status:
+            self._finished(message)
+        if self._board is not None:
+            self._board.told(message)
         last = len(self.status) == len(self.labels)
         if last or time.monotonic() - self._last_line >= PLAIN_EVERY:
-            self._say(self.line())
+            self._line(self.line())
+            if self.usage and time.monotonic() - self._last_usage >= USAGE_EVERY:
+                self._last_usage = time.monotonic()
+                self._line(f"in use: {self.used()}")
 
-    def callback(self) -> Any:
-        """A Ray Tune callback that passes on what workers report."""
-        from ray.tune import Callback
+    def _finished(self, message: Mapping[str, Any]) -> None:
+        trial_id = message["trial"]
+        self.running.pop(trial_id, None)
+        self.status[trial_id] = message["status"]
+        self.counts[message["status"]] += 1
+        self._weighed += self.weight[trial_id]
+        pcc = message["means"].get("pcc")
+        if pcc is not None:
+            self.pcc.setdefault(self.groups[trial_id], []).append(pcc)
+        if message["status"] == "failed":
+            self.say(f"failed: {self.labels[trial_id]}: {message['reason']}")
 
-        progress = self
+    def again(self, trial_id: str, reason: str) -> None:
+        """An attempt at a trial has ended without a result, through no fault of its method."""
+        self.running.pop(trial_id, None)
+        self.say(f"lost: {self.labels[trial_id]}: {reason}")
 
-        class Listener(Callback):
-            def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **_: Any) -> None:
-                progress.told(result)
-
-            def __getstate__(self) -> dict[str, Any]:
-                # Tune writes its callbacks to disk; a display has nothing to restore.
-                return {}
-
-            def __reduce__(self) -> Any:
-                return Callback, ()
-
-        return Listener()
+    def say(self, text: str) -> None:
+        """A line of its own, on a terminal too."""
+        if self.show:
+            self._console.print(Text(text), soft_wrap=True)
 
     # -- rendering ------------------------------------------------------------------------------------------------
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many trials are ok, failed, skipped."""
-        values = list(self.status.values())
-        return {status: values.count(status) for status in ("ok", "failed", "skipped")}
 
     def line(self) -> str:
         """The state in one line."""
         finished, total = len(self.status), len(self.labels)
-        counts = self.counts
         elapsed = time.monotonic() - self._start
         parts = [f"{finished}/{total} finished"]
-        parts += [f"{counts[status]} {status}" for status in ("failed", "skipped") if counts[status]]
+        parts += [f"{self.counts[status]} {status}" for status in ("failed", "skipped") if self.counts[status]]
         if finished:
             parts.append(f"{finished / elapsed * 60:.1f}/min")
             if finished < total:
@@ -144,27 +163,35 @@ class Progress:
         label = max(means, key=lambda name: means[name])
         return f"{label} (PCC {means[label]:.3f} over {len(self.pcc[label])})"
 
+    def used(self) -> str:
+        """What each node uses of its processors, its memory and its card, as its last message had it."""
+        return " · ".join(
+            f"{node}: {use['cpu']:.0%} of processors, {use['memory']:.0%} of memory"
+            + (f", {use['card']:.0%} of the card" if "card" in use else "")
+            for node, use in sorted(self.usage.items())
+        )
+
     def render(self) -> Table:
-        """The live display: a bar, the line, and what runs now."""
+        """The live display: a bar, the line, what runs now, and what nodes use."""
         grid = Table.grid(padding=(0, 1))
         head = Table.grid(padding=(0, 1))
         head.add_row(ProgressBar(total=1.0, completed=self._done(), width=24), Text(self.line()))
         grid.add_row(head)
         for trial_id, share in list(self.running.items())[:8]:
             grid.add_row(Text.from_markup(f"[dim]  running {escape(self.labels[trial_id])} {share:4.0%}[/dim]"))
+        if self.usage:
+            grid.add_row(Text.from_markup(f"[dim]  {escape(self.used())}[/dim]"))
         return grid
 
     def _done(self) -> float:
         """The share of all work that is done, by weight."""
-        done = sum(self.weight[trial_id] for trial_id in self.status)
-        done += sum(self.weight[trial_id] * share for trial_id, share in self.running.items())
+        done = self._weighed + sum(self.weight[trial_id] * share for trial_id, share in self.running.items())
         return min(1.0, done / max(sum(self.weight.values()), 1e-9) + 1e-9)
 
-    def _say(self, text: str, always: bool = False) -> None:
-        if not self.show or (self._live is not None and not always):
-            return
-        self._last_line = time.monotonic()
-        self._console.print(Text(text), soft_wrap=True)
+    def _line(self, text: str) -> None:
+        if self.show and self._live is None:
+            self._last_line = time.monotonic()
+            self.say(text)
 
 
 def _clock(seconds: float) -> str:

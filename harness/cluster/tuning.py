@@ -5,131 +5,308 @@ Tune schedules; it is not the database. `Tuner.restore` is not used: what is mis
 
 from __future__ import annotations
 
+import contextlib
+import random
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from harness.cluster.batching import batches
+from harness.cluster.batching import Batch, batches
+from harness.cluster.faults import Fault, fault
+from harness.cluster.ledger import Ledger
+from harness.cluster.nodes import signature
 from harness.cluster.progress import Progress
-from harness.cluster.resources import Resources
-from harness.cluster.worker import summary, work
+from harness.cluster.resources import Resources, Share
+from harness.cluster.shipping import ship_by_value
+from harness.cluster.stopping import Leave, Stop, is_asked
+from harness.cluster.worker import Job, summary, work
+from harness.errors import BadInput
 from harness.protocol import Prepared
+from harness.record import Cause
 from harness.store import Store
+from harness.store.claims import Claims, Driver, claims
+from harness.store.files import LocalFiles, StoreFailed
 from harness.trial import Setting, Trial, lost
 from models.component import code_hash
 
-ATTEMPTS = 2
-"""A trial whose worker is lost is tried once more, alone; then it is recorded as failed and the rest goes on."""
+WAVE = 1000
+"""Batches that are handed to Tune at once: what it keeps of each does not pile up over a grid of any size."""
+
+POLL = 2.0
+"""Seconds between two looks at what another driver computes, when there is nothing else to do."""
 
 
 @dataclass
 class Work:
-    """Everything a submission needs to run its trials; data: dataset id -> prepared pair."""
+    """Everything a submission needs to run its trials.
+
+    data: dataset id -> prepared pair; emptied once Ray holds them, so that each is in memory once. share: what a trial
+    is given, and what when it ran out of memory before.
+    """
 
     trials: Sequence[Trial]
-    data: Mapping[str, Prepared]
+    data: dict[str, Prepared]
     store: Store
     resources: Resources
+    share: Callable[[Trial, bool], Share] | None = None
     keep: frozenset[str] = frozenset()
     git: Mapping[str, Any] = field(default_factory=dict)
 
+    def share_of(self, trial: Trial, enlarged: bool = False) -> Share:
+        """What a trial is given."""
+        if self.share is None:
+            return Share(self.resources.cpus_per_trial, float(self.resources.gpus_per_trial))
+        return self.share(trial, enlarged)
 
-def execute(todo: Work, slots: int, progress: Progress) -> None:
+
+def execute(todo: Work, slots: int, progress: Progress) -> int:
     """Run the trials through Ray Tune; every one ends with a record in the store, whatever happens to workers.
 
-    Needs a connected Ray with room for `slots` batches at once (`connection.connected`, `Resources.slots`).
+    Returns how many ended here; others may be another driver's.
+
+    Needs a connected Ray with room for `slots` batches at once (`connection.connected`, `Resources.slots`). Trials that
+    another driver computes are waited for, and computed here if it does not finish them. Raises `BadInput` when the
+    store cannot be written or a node is not as it should be, KeyboardInterrupt when it was asked to stop.
     """
-    progress.started(slots)
-    _forget_unfinished(todo)
-    remaining, errors = list(todo.trials), {}
-    for attempt in range(1, ATTEMPTS + 1):
-        groups = batches(remaining, slots) if attempt == 1 else [[trial] for trial in remaining]
-        errors = _round(todo, groups, attempt, progress)
-        settled = todo.store.done() | todo.store.unfinished_ids()
-        remaining = [trial for trial in remaining if trial.id not in settled]
-        if not remaining:
-            return
-    for trial in remaining:
-        reason = errors.get(trial.id, "its worker was lost")
-        record = lost(trial, f"{reason} ({ATTEMPTS} attempts)", _setting(todo, ATTEMPTS))
-        todo.store.files.write(f"unfinished/{trial.id}.json", record.to_json())
-        progress.told(summary(record))
+    driver = Driver.here(uuid.uuid4().hex[:16])
+    todo.store.forget_unfinished(trial.id for trial in todo.trials)  # from here on, one is of this submission
+    ship_by_value(everything=todo.resources.address is not None)
+    start = random.SystemRandom().randrange(max(1, len(todo.trials)))  # drivers that start together meet late
+    ledger = Ledger([*todo.trials[start:], *todo.trials[:start]])
+    with Stop(driver.submission, progress.say).listening() as stop:
+        run = Submission(todo, slots, progress, driver, ledger, stop)
+        try:
+            run.to_the_end()
+        finally:
+            with contextlib.suppress(StoreFailed):
+                run.claims.close()
+    return run.ended
 
 
-def _round(todo: Work, groups: list[list[Trial]], attempt: int, progress: Progress) -> dict[str, str]:
-    """One Tune run over batches of trials; returns, for the trials of broken batches, what Ray said."""
-    import ray
-    from ray import tune
+class Submission:
+    """One call of `execute`: waves of batches until nothing is pending."""
 
-    _ship_by_value(todo.trials)
-    needed = {trial.dataset_id for group in groups for trial in group}
-    refs = {dataset_id: ray.put(data) for dataset_id, data in todo.data.items() if dataset_id in needed}
-    codes = {trial.variant_id: code_hash(trial.method) for group in groups for trial in group}
-    setting = _setting(todo, attempt)
+    def __init__(self, todo: Work, slots: int, progress: Progress, driver: Driver, ledger: Ledger, stop: Stop) -> None:
+        self.todo, self.slots, self.progress = todo, slots, progress
+        self.driver, self.ledger, self.stop = driver, ledger, stop
+        self.claims = Claims(todo.store.files, driver)
+        self.ended = 0
+        self.refs = _shared(todo.data)
 
-    def trainable(config: dict[str, Any], groups: Any, refs: Any) -> None:
-        work(
-            groups[config["batch"]],
-            codes,
-            lambda dataset_id: ray.get(refs[dataset_id]),
-            todo_store,
-            setting,
-            keep,
-            lambda message: tune.report(message),
-        )
+    def to_the_end(self) -> None:
+        """Run waves until every trial has a record."""
+        while self._settle():
+            held = {i for i, claim in claims(self.todo.store.files, self.driver.submission).items()}
+            wave = self._wave(held)
+            if wave:
+                with _scratch(self.todo, self.driver.submission) as storage:
+                    self._reckon(wave, self._tune(wave, storage))
+            else:
+                self.progress.waiting(len(held & set(self.ledger.pending)))
+                self._pause()
 
-    todo_store, keep = todo.store, todo.keep
-    asked = {"cpu": todo.resources.cpus_per_trial, "gpu": todo.resources.gpus_per_trial}
-    # What Tune keeps of a run is of no use afterwards. On a cluster it has to lie where every node sees it.
-    beside = None if todo.resources.address is None else todo.store.files.root
-    with tempfile.TemporaryDirectory(prefix=".spadit-tune-", dir=beside, ignore_cleanup_errors=True) as scratch:
+    def _settle(self) -> bool:
+        """Take in what the store says, give up what was lost too often; returns whether anything is pending."""
+        store, ledger = self.todo.store, self.ledger
+        done, failed = store.done(), store.unfinished_ids()
+        told = ledger.settle([i for i in ledger.pending if i in done or i in failed])
+        untold = [i for i in told if i not in self.progress.status]
+        for record in [*store.records(i for i in untold if i in done), *store.unfinished(set(untold) - done)]:
+            self.progress.told(summary(record))
+        for trial in ledger.given_up():
+            attempts = ledger.earlier[trial.id]
+            cause: Cause = "memory" if ledger.enlarged(trial.id) else "infrastructure"
+            reason = f"{attempts[-1]['reason']} ({len(attempts)} attempts)"
+            share = self.todo.share_of(trial, ledger.enlarged(trial.id))
+            setting = Setting(
+                share.device, share.threads, git=dict(self.todo.git), code=code_hash(trial.method),
+                earlier=tuple(attempts[:-1]), cpus=share.cpus, gpus=share.gpus,
+            )  # fmt: skip
+            record = lost(trial, reason, setting, cause)
+            store.put_unfinished(record)
+            ledger.settle([trial.id])
+            self.heard(summary(record))
+        return bool(ledger.pending)
+
+    def _wave(self, held: set[str]) -> list[Batch]:
+        """The batches to run now: what was never lost in batches, and what was lost before alone."""
+        fresh, alone = self.ledger.to_run(held)
+        grouped = batches(fresh, self.slots, self.todo.share_of)
+        again = [Batch((trial,), self.todo.share_of(trial, self.ledger.enlarged(trial.id))) for trial in alone]
+        return [*grouped, *again][:WAVE]
+
+    def _reckon(self, wave: Sequence[Batch], faults: Mapping[int, Fault]) -> None:
+        """After a wave: which trials did the broken batches lose?"""
+        mine = {i for i, c in claims(self.todo.store.files, self.driver.submission).items() if c.driver == self.driver}
+        for trial_id in mine:  # a worker that ends takes its claim back; one that is lost leaves it
+            self.claims.release(trial_id)
+        settled = self.todo.store.done() | self.todo.store.unfinished_ids()
+        for i, found in faults.items():
+            ids = [trial.id for trial in wave[i].trials]
+            if found.cause is not None:
+                suspects = [j for j in ids if j in mine] or [j for j in ids if j not in settled]
+                self.ledger.lose(suspects, found.cause, found.reason)
+                for j in suspects:
+                    self.progress.again(j, found.reason)
+
+    def _tune(self, wave: Sequence[Batch], storage: Mapping[str, Any]) -> dict[int, Fault]:
+        """One Tune run over these batches; returns what Ray said of those that broke."""
+        import ray
+        from ray import tune
+
+        job = self._job(wave)
+        submission = self.driver.submission
+
+        def trainable(config: dict[str, Any], wave: Any, refs: Any, job: Any) -> None:
+            work(
+                wave[config["batch"]],
+                job,
+                lambda dataset_id: ray.get(refs[dataset_id]),
+                lambda messages: tune.report({"messages": messages}),
+                lambda: is_asked(submission),
+            )
+
+        def asked(config: Mapping[str, Any]) -> Any:
+            share = wave[config["batch"]].share
+            return tune.PlacementGroupFactory([{"CPU": share.cpus, "GPU": share.gpus}])
+
+        listener = self._listener()
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(trainable, groups=groups, refs=refs), asked),
-            param_space={"batch": tune.grid_search(list(range(len(groups))))},
-            tune_config=tune.TuneConfig(max_concurrent_trials=todo.resources.max_concurrent, reuse_actors=True),
+            tune.with_resources(
+                tune.with_parameters(trainable, wave=tuple(wave), refs=self.refs, job=job), resources=asked
+            ),
+            param_space={"batch": tune.grid_search(list(range(len(wave))))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=self.todo.resources.max_concurrent, reuse_actors=True),
             run_config=tune.RunConfig(
-                storage_path=scratch,
                 name="run",
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
-                callbacks=[progress.callback()],
+                callbacks=[listener],
+                **storage,
             ),
         )
-        results = tuner.fit()
-        broken: dict[str, str] = {}
-        for result in (results[i] for i in range(len(results))):
-            if result.error is not None:
-                reason = _first_line(result.error)
-                broken |= {trial.id: reason for trial in groups[(result.config or {})["batch"]]}
-        return broken
+        try:
+            tuner.fit()
+        except Leave:
+            if listener.fatal is not None:
+                raise BadInput(listener.fatal) from None
+            raise KeyboardInterrupt from None
+        if self.stop.since is not None:
+            raise KeyboardInterrupt
+        return dict(listener.faults)
+
+    def _job(self, wave: Sequence[Batch]) -> Job:
+        trials = [trial for batch in wave for trial in batch.trials]
+        return Job(
+            store=self.todo.store,
+            driver=self.driver,
+            codes={trial.variant_id: code_hash(trial.method) for trial in trials},
+            setting=Setting(timeout=self.todo.resources.timeout, git=dict(self.todo.git)),
+            keep=self.todo.keep & {trial.id for trial in trials},
+            earlier={i: tuple(found) for i, found in self.ledger.earlier.items()},
+            expected=signature() if self.todo.resources.address is not None else None,
+            checkpoint_every=self.todo.resources.checkpoint_every,
+        )
+
+    def _listener(self) -> Any:
+        """Tune's callback: passes on what workers say, notes what breaks, and ends the run when it has to end."""
+        from ray.tune import Callback
+
+        submission = self
+
+        class Listener(Callback):
+            def __init__(self) -> None:
+                self.faults: dict[int, Fault] = {}
+                self.fatal: str | None = None
+                self.waited_for: set[str] | None = None
+
+            def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **_: Any) -> None:
+                for message in result.get("messages", ()):
+                    if "fatal" in message:
+                        self.fatal = message["fatal"]
+                        raise Leave
+                    submission.heard(message)
+
+            def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
+                self.faults[trial.config["batch"]] = fault(_noted(trial))
+
+            def on_step_end(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
+                if submission.stop.since is None:
+                    return
+                running = {trial.trial_id for trial in trials if trial.status == "RUNNING"}
+                self.waited_for = running if self.waited_for is None else self.waited_for & running
+                if not self.waited_for or submission.stop.overdue:
+                    raise Leave
+
+            def __getstate__(self) -> dict[str, Any]:
+                # Tune writes its callbacks to disk; this one has nothing to restore.
+                return {}
+
+            def __reduce__(self) -> Any:
+                return Callback, ()
+
+        return Listener()
+
+    def heard(self, message: Mapping[str, Any]) -> None:
+        """Take one message of a worker."""
+        self.ended += "status" in message
+        if "lost" in message:
+            self.ledger.lose([message["trial"]], message["cause"], message["lost"])
+        self.progress.told(message)
+
+    def _pause(self) -> None:
+        for _ in range(10):
+            if self.stop.since is not None:
+                raise KeyboardInterrupt
+            time.sleep(POLL / 10)
 
 
-def _setting(todo: Work, attempt: int) -> Setting:
-    return Setting(
-        todo.resources.device, todo.resources.threads, todo.resources.timeout, dict(todo.git), attempt=attempt
-    )
+def _noted(trial: Any) -> str:
+    """What Tune noted of a trial of its own that broke, in a file of this machine."""
+    file = Path(trial.error_file) if trial.error_file else None
+    return file.read_text(errors="replace") if file is not None and file.exists() else ""
 
 
-def _forget_unfinished(todo: Work) -> None:
-    # From here on, an unfinished record of these trials is one of this submission.
-    there = todo.store.unfinished_ids()
-    for trial in todo.trials:
-        if trial.id in there:
-            todo.store.files.delete(f"unfinished/{trial.id}.json")
+def _shared(data: dict[str, Prepared]) -> dict[str, Any]:
+    """References to the datasets in Ray's object store, from where each node fetches them once."""
+    import ray
+    from ray.exceptions import RayError
+
+    refs: dict[str, Any] = {}
+    for dataset_id in list(data):
+        name = data[dataset_id].dataset
+        try:
+            refs[dataset_id] = ray.put(data.pop(dataset_id))
+        except (RayError, OSError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise BadInput(
+                f"Ray's object store on this node has no room for dataset {name} ({type(error).__name__}: {said}); "
+                "start Ray with a larger --object-store-memory, or make room on its disk."
+            ) from None
+    return refs
 
 
-def _ship_by_value(trials: Sequence[Trial]) -> None:
-    """Workers cannot import a user's driver file; its classes travel by value."""
-    import sys
+@contextlib.contextmanager
+def _scratch(todo: Work, submission: str) -> Iterator[dict[str, Any]]:
+    """Where Tune keeps its own files during a run, as arguments of its RunConfig; they are of no use afterwards.
 
-    from ray import cloudpickle
-
-    for name in {type(trial.method).__module__ for trial in trials}:
-        if name.startswith("driver_"):
-            cloudpickle.register_pickle_by_value(sys.modules[name])
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"[:300]
+    On a cluster it has to lie where every node reaches it, which is where the store is.
+    """
+    files = todo.store.files
+    if isinstance(files, LocalFiles):
+        if todo.resources.address is not None:
+            files.root.mkdir(parents=True, exist_ok=True)
+        beside = None if todo.resources.address is None else files.root
+        with tempfile.TemporaryDirectory(prefix=".spadit-tune-", dir=beside, ignore_cleanup_errors=True) as folder:
+            yield {"storage_path": folder}
+        return
+    system, root = files.arrow  # type: ignore[attr-defined]
+    try:
+        yield {"storage_path": f"{root}/tune-{submission}", "storage_filesystem": system}
+    finally:
+        with contextlib.suppress(OSError):
+            system.delete_dir(f"{root}/tune-{submission}")

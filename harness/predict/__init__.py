@@ -100,7 +100,9 @@ def _imputed(
         raise BadInput(f"{name} cannot predict on {trial.dataset}: {reason}")
     with limited(setting.threads):
         try:
-            values, sd = trial.method.impute_with_sd(problem, TrialRun(trial.rng(), setting, listen))
+            values, sd = trial.method.impute_with_sd(
+                problem, TrialRun(trial.rng(), setting, lambda share, _: listen(share))
+            )
         except Skipped as skip:
             raise BadInput(f"{name} cannot predict on {trial.dataset}: {skip}") from None
     listen(1.0)
@@ -113,7 +115,7 @@ def _imputed(
 
 def _achieved(trial: Trial, data: Prepared, setting: Setting, listen: Listen) -> dict[str, float]:
     """PCC of the panel genes that a fold holds out; genes that do not vary over its spots are not among them."""
-    outcome = run_trial(trial, data, setting, listen)
+    outcome = run_trial(trial, data, setting, lambda share, _: listen(share))
     listen(1.0)
     if outcome.genes is None:
         raise BadInput(

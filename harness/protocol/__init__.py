@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.errors import BadInput
 from harness.pair import PairedSample
 from models.component import Component, short_hash
-from models.method import Expression, Problem
+from models.method import Expression, Problem, Size
 
 from .panel import Panel, dense
 from .preprocessing import Preprocessing
@@ -82,6 +82,11 @@ class Prepared:
     def panel(self) -> tuple[str, ...]:
         """The panel's genes, sorted by name."""
         return self.frame.panel
+
+    def size(self, split: Split) -> Size:
+        """What a fold of that split shows."""
+        held = -(-len(self.panel) // split.folds) if split.folds > 1 else 0
+        return Size(len(self.spots), len(self.cells), len(self.panel) - held, len(self.cells.genes))
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,10 +93,11 @@ def reached(place: Any) -> Iterator[None]:
     except Exception as error:
         if not remote(place):
             raise
-        raise BadInput(_unreached(shown(place), error)) from None
+        raise BadInput(unreached(shown(place), error)) from None
 
 
-def _unreached(place: str, error: Exception) -> str:
+def unreached(place: str, error: Exception) -> str:
+    """One sentence on a place that could not be reached, with no secret in it."""
     if isinstance(error, ImportError):
         package = getattr(error.__cause__, "name", None) or error.name or "the one its protocol needs"
         return f"{place} needs a package that is not installed; expected {package}, so run pip install {package}."
@@ -160,7 +161,7 @@ def listed(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(str(folder)) from None
     except Exception as error:  # as in `reached`
-        raise BadInput(_unreached(shown(folder), error)) from None
+        raise BadInput(unreached(shown(folder), error)) from None
     own = place.path.rstrip("/")
     if [(entry["name"], entry["type"]) for entry in entries] == [(own, "file")]:
         raise FileNotFoundError(str(folder))  # what is listed is a file

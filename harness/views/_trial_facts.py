@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.record import Record
 from harness.store import Store
+from harness.store.damage import state
 from harness.views._rerun import rerun, runs_by_name
 from harness.views._target import Target
 from models.component import ComponentError, code_hash, rebuild
@@ -47,22 +47,13 @@ def trial_facts(
         "selection": found.asked.selection(found.label, found.dataset, record.selection),
         "code_is_todays": None if code is None else record.code == code,
         "seconds": round(sum(value or 0.0 for value in record.timings.values()), 4) if record.timings else None,
-        "files": [_file(store, name, described) for name, described in record.files.items()],
+        "files": [{"name": name, **known, "state": state(store, record, name)} for name, known in record.files.items()],
     }
-
-
-def _file(store: Store, name: str, described: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        same = hashlib.sha256(store.files.read(name)).hexdigest() == described["sha256"]
-        state = "whole" if same else "damaged"
-    except FileNotFoundError:
-        state = "missing"
-    return {"name": name, **described, "state": state}
 
 
 def _superseded(store: Store, trial_id: str) -> list[dict[str, Any]]:
     """Earlier records that `--stale` set aside: their means are kept, their per-gene rows were written over."""
-    names = [name for name in store.files.names("superseded", ".json") if name.startswith(f"{trial_id}-")]
+    names = [name for name in store.files.sizes("superseded", ".json") if name.startswith(f"{trial_id}-")]
     records = [Record.from_json(store.files.read(f"superseded/{name}.json")) for name in names]
     return [{"code": r.code, "started_at": r.started_at, "means": r.means, "git": r.git} for r in records]
 

@@ -8,14 +8,12 @@ from typing import Any
 
 from rich.markup import escape
 
-from harness.experiment import Experiment, method_on
-from harness.pair import PairedSample
+from harness.experiment import method_on
 from harness.protocol import prepare
 from harness.results import Plan
 from harness.views.console import console, listing
 from models.component import code_hash
 from models.devices import memory_of
-from models.method import Size
 
 
 def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> dict[str, Any]:
@@ -26,7 +24,8 @@ def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> d
     """
     missing = {trial.id for trial in plan.missing(retry_failed, stale)}
     seconds = _measured(plan)
-    sizes = {name: _size(pair, plan.experiment) for name, pair in plan.pairs.items()}
+    experiment = plan.experiment
+    sizes = {n: prepare(pair, experiment.protocol).size(experiment.split) for n, pair in plan.pairs.items()}
     rows = []
     for label, variant in plan.experiment.variants.items():
         for dataset, pair in plan.pairs.items():
@@ -58,6 +57,7 @@ def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> d
         "rows": rows,
         "memory_mib": {device: _mib(memory_of(device)) for device in ("cpu", "cuda")},
         "datasets": {name: {"spots": len(p.st), "cells": len(p.sc), "id": p.id} for name, p in plan.pairs.items()},
+        "damaged": dict(plan.damaged),
         "excluded": [dict(e) for e in plan.excluded],
         "flags": list(plan.experiment.protocol.flags + plan.experiment.task.flags),
     }
@@ -79,6 +79,8 @@ def print_plan(facts: dict[str, Any]) -> None:
     out.print(table)
     for line in left_out(facts["excluded"]):
         out.print(line, markup=False, soft_wrap=True)
+    for said in facts["damaged"].values():
+        out.print(f"damaged, to be set aside and run again: {said}", markup=False, soft_wrap=True)
     for flag in facts["flags"]:
         out.print(f"note: {escape(flag)}")
     for line in _what_fits(facts):
@@ -106,13 +108,6 @@ def _what_fits(facts: Mapping[str, Any]) -> list[str]:
         said = "every trial that says what it takes fits" if not large else f"too large: {'; '.join(large)}"
         lines.append(f"{device}, {there:,} MiB: {said}")
     return lines
-
-
-def _size(pair: PairedSample, experiment: Experiment) -> Size:
-    """What a fold shows of a pair."""
-    panel = len(prepare(pair, experiment.protocol).panel)
-    held = -(-panel // experiment.split.folds) if experiment.split.folds > 1 else 0
-    return Size(len(pair.st), len(pair.sc), panel - held, len(pair.sc.genes))
 
 
 def _mib(memory: int | None) -> int | None:

@@ -2,68 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.markup import escape
 
 from harness.record import Asked, Record
 from harness.store import Store
+from harness.store.claims import Claim, claims
+from harness.store.damage import damaged_names
 from harness.views._rerun import rerun
 from harness.views.console import console, listing
 
+STATES = ("ok", "running", "failed", "skipped", "missing")
+"""What can be said of a trial that was asked for."""
+
 
 def status_facts(store: Store) -> dict[str, Any]:
-    """Trials by state per experiment, and each failure and skip with reason, cause and the command that reruns it."""
+    """Trials by state per experiment, each failure and skip with reason, cause and the command that reruns it.
+
+    What runs now is told by claims, wherever it runs; `damaged` are files that were set aside.
+    """
     done = store.done()
-    unfinished = {record.trial_id: record for record in store.unfinished()}
+    running = {i: claim for i, claim in claims(store.files).items() if i not in done}
+    unfinished = {record.trial_id: record for record in store.unfinished() if record.trial_id not in done}
     experiments = []
     for asked in store.asked():
         ids = asked.trial_ids
-        states = [_state(i, done, unfinished) for i in ids]
+        cells = {cell["trial_id"]: cell for cell in reversed(asked.cells)}
+        states = [_state(i, done, unfinished, running) for i in ids]
         experiments.append(
             {
                 "experiment": asked.name,
                 "definition": asked.definition,
                 "title": asked.title,
                 "trials": len(ids),
-                **{state: states.count(state) for state in ("ok", "failed", "skipped", "missing")},
-                "problems": _problems(asked, unfinished, done, store),
+                **{state: states.count(state) for state in STATES},
+                "running": [_running(cells[i], running[i]) for i in ids if i in running],
+                "problems": _problems(asked, cells, unfinished, store),
                 "excluded": [dict(e) for e in asked.excluded],
             }
         )
-    return {"store": store.where, "records": len(done), "unfinished": len(unfinished), "experiments": experiments}
+    return {
+        "store": store.where,
+        "records": len(done),
+        "unfinished": len(unfinished),
+        "damaged": damaged_names(store),
+        "experiments": experiments,
+    }
 
 
 def print_status(facts: dict[str, Any]) -> None:
     """The facts for a person."""
     out = console()
-    numbers = ("trials", "ok", "failed", "skipped", "missing")
+    numbers = ("trials", *STATES)
     table = listing("experiment", "version", *numbers, right=numbers)
     for row in facts["experiments"]:
         table.add_row(escape(row["experiment"]), row["definition"], *[str(row[n]) for n in numbers])
     out.print(table)
     for row in facts["experiments"]:
+        for trial in row["running"]:
+            out.print(
+                f"\n[bold]running[/bold] on {escape(trial['node'])} since {trial['since']}: {_where(trial)}",
+                soft_wrap=True,
+            )
         for problem in row["problems"]:
-            where = f"{problem['label']} · {problem['dataset']} · fold {problem['fold']} · seed {problem['seed']}"
-            out.print(f"\n[bold]{problem['status']}[/bold] ({problem['cause']}): {escape(where)}", soft_wrap=True)
+            tries = "" if problem["attempts"] == 1 else f", {problem['attempts']} attempts"
+            out.print(
+                f"\n[bold]{problem['status']}[/bold] ({problem['cause']}{tries}): {_where(problem)}", soft_wrap=True
+            )
             out.print(f"  {escape(problem['reason'])}", soft_wrap=True)
             out.print(f"  {escape(problem['rerun'])}", soft_wrap=True)
+    if facts["damaged"]:
+        out.print(f"\n{len(facts['damaged'])} damaged files were set aside in {escape(facts['store'])}/damaged.")
     out.print(f"\n{facts['records']} finished trials in {escape(facts['store'])}.")
 
 
-def _state(trial_id: str, done: set[str], unfinished: dict[str, Record]) -> str:
+def _where(trial: Mapping[str, Any]) -> str:
+    return escape(f"{trial['label']} · {trial['dataset']} · fold {trial['fold']} · seed {trial['seed']}")
+
+
+def _state(trial_id: str, done: set[str], unfinished: dict[str, Record], running: Mapping[str, Claim]) -> str:
     if trial_id in done:
         return "ok"
+    if trial_id in running:
+        return "running"
     return unfinished[trial_id].status if trial_id in unfinished else "missing"
 
 
-def _problems(asked: Asked, unfinished: dict[str, Record], done: set[str], store: Store) -> list[dict[str, Any]]:
-    found = [_problem(unfinished[i], asked, store) for i in asked.trial_ids if i in unfinished and i not in done]
+def _running(cell: Mapping[str, Any], claim: Claim) -> dict[str, Any]:
+    facts = {name: cell[name] for name in ("label", "dataset", "fold", "seed")}
+    return {"trial_id": claim.trial_id, **facts, "node": claim.node, "since": claim.since}
+
+
+def _problems(
+    asked: Asked, cells: Mapping[str, dict[str, Any]], unfinished: dict[str, Record], store: Store
+) -> list[dict[str, Any]]:
+    found = [_problem(unfinished[i], asked, cells[i], store) for i in asked.trial_ids if i in unfinished]
     return sorted(found, key=lambda p: (p["status"], p["label"], p["dataset"], p["seed"], p["fold"]))
 
 
-def _problem(record: Record, asked: Asked, store: Store) -> dict[str, Any]:
-    cell = next(cell for cell in asked.cells if cell["trial_id"] == record.trial_id)
+def _problem(record: Record, asked: Asked, cell: dict[str, Any], store: Store) -> dict[str, Any]:
     return {
         "trial_id": record.trial_id,
         "status": record.status,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from ..method import Array
+from ..method import Array, Expression
 
 Floats = NDArray[np.float64]
 
 BLOCK_BYTES = 64 * 2**20
 """Size of the blocks in which the (n_spots, n_cells) similarities are made: they never exist as a whole."""
+
+SORTED_ROWS = 64
+"""Rows of a block that are searched at once: the search takes as much again as what it searches."""
+
+GENES_AT_ONCE = 16
+"""Columns that are standardised at once, for the same reason."""
 
 
 def zscored(values: Array) -> Floats:
@@ -20,6 +28,15 @@ def zscored(values: Array) -> Floats:
     sd = np.sqrt((centred**2).mean(axis=0))
     flat = sd <= 1e-6 * np.abs(values).max(axis=0, initial=0.0)
     return np.where(flat, 0.0, centred / np.where(flat, 1.0, sd))
+
+
+def zscored_genes(expression: Expression, genes: Sequence[str]) -> Floats:
+    """(n, len(genes)) `zscored` expression of these genes, with no other copy of them in memory."""
+    values = np.empty((len(expression), len(genes)))
+    for start in range(0, len(genes), GENES_AT_ONCE):
+        part = slice(start, start + GENES_AT_ONCE)
+        values[:, part] = zscored(expression.of(genes[part]))
+    return values
 
 
 def leading_directions(values: Floats, count: int) -> Floats:
@@ -44,10 +61,14 @@ def nearest(queries: Floats, references: Floats, count: int) -> tuple[NDArray[np
     indices = np.empty((len(q), count), dtype=np.intp)
     distances = np.empty((len(q), count))
     rows = max(1, BLOCK_BYTES // (8 * len(r)))
+    similarities = np.empty((min(rows, len(q)), len(r)))  # one block, used again: two at a time would take as much more
     for start in range(0, len(q), rows):
         block = slice(start, start + rows)
-        d = np.clip(1.0 - q[block] @ r.T, 0.0, 2.0)
-        indices[block] = np.argpartition(d, count - 1, axis=1)[:, :count]
+        d = np.matmul(q[block], r.T, out=similarities[: len(q[block])])
+        np.clip(np.subtract(1.0, d, out=d), 0.0, 2.0, out=d)
+        for first in range(0, len(d), SORTED_ROWS):
+            few, at = d[first : first + SORTED_ROWS], start + first
+            indices[at : at + len(few)] = np.argpartition(few, count - 1, axis=1)[:, :count]
         distances[block] = np.take_along_axis(d, indices[block], axis=1)
     return indices, distances
 

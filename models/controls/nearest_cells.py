@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..baselines._neighbours import Floats, leading_directions, nearest, weighted_sds, weighted_sums, zscored
+from ..baselines._neighbours import Floats, leading_directions, nearest, weighted_sds, weighted_sums, zscored_genes
 from ..method import Array, Method, Problem, Run
 
 
@@ -42,9 +42,11 @@ class NearestCells(Method):
 
     def _neighbours(self, problem: Problem) -> tuple[NDArray[np.intp], Floats]:
         """(n_spots, count) cells that are averaged at each spot, and their weights."""
-        cells = zscored(problem.cells.of(problem.visible))
-        spots = zscored(problem.spots.of(problem.visible))
+        cells = zscored_genes(problem.cells, problem.visible)
         directions = leading_directions(cells, self.components)
         neighbours = self.neighbours if len(directions) else len(cells)
-        indices, _ = nearest(spots @ directions.T, cells @ directions.T, neighbours)
+        projected = cells @ directions.T
+        del cells  # as large as the visible genes of the reference, in double precision
+        spots = zscored_genes(problem.spots, problem.visible)
+        indices, _ = nearest(spots @ directions.T, projected, neighbours)
         return indices, np.full(indices.shape, 1.0 / indices.shape[1])

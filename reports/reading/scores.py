@@ -180,7 +180,7 @@ def read(store: Store, asked: Asked, older: tuple[str, ...] = ()) -> Comparison:
     kept = Kept(store, asked, records)
     return Comparison(
         asked,
-        store.files.root.resolve().name,
+        store.files.name,
         kept,
         blocks,
         records,

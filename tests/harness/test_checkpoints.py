@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from harness.checkpoints import Checkpoints
-from harness.files import LocalFiles
 from harness.protocol import KFold, Protocol, prepare
 from harness.record import Outcome
+from harness.store.checkpoints import Checkpoints
+from harness.store.files import LocalFiles
 from harness.trial import Setting, Trial, TrialRun, run_trial
 from models.spadit import SpaDiT
 from models.spadit.training import Training

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from harness.errors import BadInput
-from harness.files import LocalFiles
 from harness.pair import PairedSample
 from harness.protocol import KFold, Protocol, prepare
 from harness.record import Asked, Outcome, Record
 from harness.store import Store
+from harness.store.files import LocalFiles
 from harness.trial import Trial, run_trial
 from tests.toys import Noise, Raises, VisibleMean
 

@@ -18,11 +18,11 @@ def test_every_trial_is_in_one_batch_of_its_kind(cheap: list[str], costly: int, 
 
     grouped = batches(todo, slots)
 
-    assert sorted(t.id for group in grouped for t in group) == sorted(t.id for t in todo)
+    assert sorted(t.id for group in grouped for t in group.trials) == sorted(t.id for t in todo)
     for group in grouped:
-        assert len({t.dataset_id for t in group}) == 1
-        assert len(group) <= MOST
-        assert len(group) == 1 or all(t.method.cheap for t in group)
+        assert len({t.dataset_id for t in group.trials}) == 1
+        assert len(group.trials) <= MOST
+        assert len(group.trials) == 1 or all(t.method.cheap for t in group.trials)
 
 
 def test_cheap_trials_keep_every_slot_busy() -> None:

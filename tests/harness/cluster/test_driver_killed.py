@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,18 +59,76 @@ def test_no_finished_trial_is_computed_again_after_sigkill(tmp_path: Path) -> No
     assert len(tally.read_text().splitlines()) - before == TRIALS - len(finished)
 
 
-def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path: Path) -> None:
-    command, driver, _, store = prepared(tmp_path)
+LONG = """
+from harness import Experiment, Holdout
+from tests.toys import Steps
 
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not store.done() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
+EXPERIMENT = Experiment(
+    "killed", {f"s{i}": Steps(100 + i, 0.1, tally="TALLY") for i in range(2)}, ["small"], split=Holdout()
+)
+"""
+
+
+def test_ctrl_c_lets_what_runs_be_written_and_the_same_command_goes_on_from_there(tmp_path: Path) -> None:
+    command, driver, tally, _ = prepared(tmp_path)
+    driver.write_text(LONG.replace("TALLY", str(tally)))
+
+    running, told = interrupted(command, tally, signal.SIGINT)
 
     assert running.returncode == 130
     assert f"To go on: spadit run {driver}" in told
     assert "Traceback" not in told
-    assert store.done()
-    assert len(store.records()) == len(store.done())
+    made = len(tally.read_text().splitlines())
+    assert len(list((tmp_path / "S/checkpoints").iterdir())) == 2  # though none was due for half a minute
+    assert list((tmp_path / "S/claims").iterdir()) == []
+
+    again = subprocess.run(command, capture_output=True, text=True)
+
+    assert again.returncode == 0, again.stderr
+    assert made < 201 == len(tally.read_text().splitlines())  # no step is made twice
+
+
+def test_a_schedulers_sigterm_is_a_ctrl_c(tmp_path: Path) -> None:
+    command, driver, tally, _ = prepared(tmp_path)
+    driver.write_text(LONG.replace("TALLY", str(tally)))
+
+    running, told = interrupted(command, tally, signal.SIGTERM)
+
+    assert running.returncode == 130
+    assert "To go on" in told
+
+
+def test_a_second_ctrl_c_ends_at_once_and_loses_nothing_that_had_finished(tmp_path: Path) -> None:
+    command, driver, _, store = prepared(tmp_path)
+    # Sleeps without a word: the first Ctrl-C would wait for it.
+    driver.write_text(driver.read_text().replace("Sleeps(1 + i / 100,", "Sleeps(0.5 if i else 60, reports=False,"))
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait(lambda: len(store.done()) >= 2)
+
+    running.send_signal(signal.SIGINT)
+    time.sleep(1)
+    start = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+
+    assert time.monotonic() - start < 10
+    assert running.returncode == 130
+    assert "To go on" in told
+    assert "Traceback" not in told
+    assert len(store.records()) == len(store.done()) >= 2
+
+
+def interrupted(command: list[str], tally: Path, number: int) -> tuple[subprocess.Popen[str], str]:
+    """Run, send the signal once both trials have made ten steps, and wait for the end: the driver and its words."""
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait(lambda: tally.exists() and tally.read_text().count(" 10\n") == 2)
+    running.send_signal(number)
+    _, told = running.communicate(timeout=60)
+    return running, told
+
+
+def wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not until():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)

@@ -29,7 +29,7 @@ SPLIT = KFold(3)
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
     """One local Ray for the module: starting it takes seconds, and a run uses the Ray it finds."""
-    with connected(None, 1):
+    with connected(Resources()):
         yield
 
 
@@ -47,8 +47,8 @@ def run(todo: list[Trial], data: Prepared, folder: Path, **resources: object) ->
     store = Store(folder)
     labels = {trial.id: type(trial.method).__name__ for trial in todo}
     asked = Resources(**resources)  # type: ignore[arg-type]
-    with Progress(labels, labels, show=False) as progress, connected(asked.address, asked.threads) as there:
-        execute(Work(todo, {data.dataset_id: data}, store, asked), asked.slots(there), progress)
+    with Progress(labels, labels, show=False) as progress, connected(asked) as there:
+        execute(Work(todo, {data.dataset_id: data}, store, asked), asked.slots(there.resources), progress)
     return store, progress
 
 
@@ -112,8 +112,8 @@ def test_a_trial_that_always_kills_its_worker_is_recorded_with_the_reason(tmp_pa
     store, progress = run(todo, data, tmp_path / "S")
 
     (lost,) = store.unfinished()
-    assert (lost.cause, lost.attempts) == ("infrastructure", 2)
-    assert "2 attempts" in lost.reason
+    assert (lost.cause, lost.attempts) == ("infrastructure", 3)
+    assert "3 attempts" in lost.reason
     assert len(store.done()) == 3
     assert progress.counts["failed"] == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,49 @@ def test_without_a_terminal_there_are_plain_lines_and_a_last_one(capsys: pytest.
     assert "\x1b" not in captured.err
     assert "failed: label1: [bold]singular" in captured.err
     assert captured.err.count("4/4 finished") == 1
+
+
+def test_what_a_node_uses_is_shown_as_it_last_said() -> None:
+    progress = Progress(IDS, dict.fromkeys(IDS, "all"), show=False)
+
+    progress.told({"usage": {"node": "b", "cpu": 0.5, "memory": 0.25}})
+    progress.told({"usage": {"node": "a", "cpu": 0.1, "memory": 0.2, "card": 0.75}})
+    progress.told({"usage": {"node": "b", "cpu": 0.9, "memory": 0.25}})
+
+    assert progress.used() == (
+        "a: 10% of processors, 20% of memory, 75% of the card · b: 90% of processors, 25% of memory"
+    )
+
+
+def test_a_lost_attempt_is_said_and_runs_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(IDS, dict.fromkeys(IDS, "all")) as progress:
+        progress.told({"trial": "t0", "share": 0.5})
+        progress.told({"trial": "t0", "lost": "MemoryError: no", "cause": "memory"})
+
+    assert progress.running == {}
+    assert "lost: label0: MemoryError: no" in capsys.readouterr().err
+
+
+def test_a_trial_that_is_told_twice_counts_once() -> None:
+    progress = Progress(IDS, dict.fromkeys(IDS, "all"), show=False)
+
+    progress.told(finished("t0"))
+    progress.told(finished("t0"))
+
+    assert progress.counts["ok"] == 1
+
+
+def test_tensorboard_reads_the_curve_and_the_result_of_each_trial(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    labels = {"t0": "SpaDiT · MG · fold 0 · seed 1"}
+
+    with Progress(labels, labels, show=False, tensorboard=tmp_path) as progress:
+        for share, validation in ((0.25, 0.1), (0.5, 0.2)):
+            progress.told({"trial": "t0", "share": share, "validation": validation})
+        progress.told({**finished("t0", pcc=0.5), "seconds": 3.0})
+
+    events = accumulator.EventAccumulator(str(tmp_path / "SpaDiT/MG/fold_0/seed_1")).Reload()
+    assert [(e.step, round(e.value, 6)) for e in events.Scalars("validation")] == [(25, 0.1), (50, 0.2)]
+    assert [round(e.value, 6) for e in events.Scalars("test/pcc")] == [0.5]
+    assert [e.value for e in events.Scalars("seconds")] == [3.0]

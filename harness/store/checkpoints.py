@@ -9,16 +9,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from harness.files import LocalFiles
+from harness.errors import BadInput
+from harness.store.files import Files, StoreFailed
 
 EVERY = 30.0
-"""Seconds between two checkpoints at least: a trial loses at most so much, and short ones write none."""
+"""Seconds between two checkpoints at least, unless asked otherwise: a trial loses at most so much."""
 
 
 class Checkpoints:
     """The checkpoint of one trial, as one version of its method's code writes it; only the last one is kept."""
 
-    def __init__(self, files: LocalFiles, trial_id: str, code: str, every: float = EVERY) -> None:
+    def __init__(self, files: Files, trial_id: str, code: str, every: float = EVERY) -> None:
         self.files, self.trial_id, self.every = files, trial_id, every
         self.name = f"checkpoints/{trial_id}-{code}.pt"
         self._last = time.monotonic()
@@ -37,20 +38,21 @@ class Checkpoints:
 
     def read(self) -> dict[str, Any] | None:
         """The checkpoint, on the CPU; None if there is none, or one that cannot be read: the trial then starts anew."""
-        path = self.files.path(self.name)
-        if not path.exists():
-            return None
-        from models.states import read_state
-
         try:
-            with path.open("rb") as file:
+            if not self.files.exists(self.name):
+                return None
+            from models.states import read_state
+
+            with self.files.opened(self.name) as file:
                 return read_state(file)
+        except BadInput as error:  # the store cannot be reached
+            raise StoreFailed(str(error)) from None
         except (OSError, ValueError):
             self.files.delete(self.name)
             return None
 
     def remove(self) -> None:
         """Remove the trial's checkpoints, those of other versions of the code too."""
-        for name in self.files.names("checkpoints", ".pt"):
+        for name in self.files.sizes("checkpoints", ".pt"):
             if name.startswith(f"{self.trial_id}-"):
                 self.files.delete(f"checkpoints/{name}.pt")

@@ -1,0 +1,94 @@
+"""`spadit compact`: small files of finished trials into packs. Readers cannot tell, not even while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import BadInput
+from harness.record import Record
+from harness.store import Store
+from harness.store.claims import now
+from harness.store.damage import verified
+from harness.store.packs import Pack, by_trial, matches
+
+FULL = 10_000
+"""Trials in a file of records; a full one is not merged again."""
+
+FORGOTTEN = 3600.0
+"""Seconds after which a file of genes that no file of records names is left over, not about to be named."""
+
+
+def compact(store: Store) -> int:
+    """Merge small files of finished trials into packs; returns how many trials. May be interrupted at any point.
+
+    Raises `BadInput`, and changes nothing, if something is damaged.
+    """
+    small = set(store.files.sizes("trials", ".json"))
+    records, wrong = verified(store, small)
+    if wrong:
+        raise BadInput(f"{store.where}/{next(iter(wrong.values()))}; run the experiment again, which sets it aside.")
+    packed = store.packs.ids()
+    new = {i: record for i, record in records.items() if i not in packed}
+    merged = _packed_up(store, new)
+    for pack in merged:
+        store.files.delete(pack.name)
+    _tidy(store, small)
+    return len(new)
+
+
+def _packed_up(store: Store, new: Mapping[str, Record]) -> list[Pack]:
+    """Write packs of these trials and of those in packs that are not full; returns the packs that are in them now."""
+    open_ = [pack for pack in store.packs.all() if len(pack.records) < FULL]
+    if not new and len(open_) <= 1:
+        return []
+    data = {i: each for pack in open_ for i, each in pack.records.items()} | store.record_bytes(new)
+    sources = {i: name for pack in open_ for i, name in pack.genes.items()}
+    genes: dict[str, str] = {}
+    for ids in _blocks(data):
+        tables = _rows(store, [new[i] for i in ids if i in new], {sources[i] for i in ids if i in sources})
+        table = pa.concat_tables([tables[i] for i in ids], promote_options="default").combine_chunks()
+        genes |= dict.fromkeys(ids, store.packs.write_genes(table))
+    ids = sorted(data)
+    parts = [ids[start : start + FULL] for start in range(0, len(ids), FULL)]
+    written = {store.packs.write_records({i: data[i] for i in part}, genes) for part in parts}
+    return [pack for pack in open_ if pack.name not in written]
+
+
+def _blocks(records: Mapping[str, bytes]) -> list[list[str]]:
+    """Ids of the trials of a dataset at a sampling rate, which tables read together, by variant, seed and fold."""
+    found: dict[tuple[str, float], list[tuple[str, int, int, str]]] = {}
+    for trial_id, data in records.items():
+        r = Record.from_json(data)
+        found.setdefault((r.dataset_id, r.sampling_rate), []).append((r.variant_id, r.seed, r.fold, trial_id))
+    return [[each[-1] for each in sorted(found[block])] for block in sorted(found)]
+
+
+def _rows(store: Store, small: list[Record], packs: set[str]) -> dict[str, pa.Table]:
+    """Verified rows by trial: those of these records, which lie in small files, and all in these packs."""
+    rows: dict[str, pa.Table] = {}
+    for name in sorted(packs):
+        data = store.files.read(name)
+        if not matches(name, data):
+            raise BadInput(f"{store.where}/{name} does not match its checksum; run the experiment again.")
+        rows |= by_trial(pq.read_table(pa.BufferReader(data)))
+    paths = store.genes_paths(small)
+    return rows | {record.trial_id: pq.read_table(path) for record, path in zip(small, paths, strict=True)}
+
+
+def _tidy(store: Store, small: set[str]) -> None:
+    """Delete the small files of trials that are in packs, and what earlier merging has left."""
+    packed = store.packs.ids()
+    for trial_id in sorted(small & packed):
+        store.files.delete(f"trials/{trial_id}.json")
+    for trial_id in sorted(set(store.files.sizes("genes", ".parquet")) & packed):
+        store.files.delete(f"genes/{trial_id}.parquet")
+    unnamed = store.packs.without_records()
+    if unnamed:
+        time = now(store.files, "compact")
+        for name in unnamed:
+            if time - store.files.changed(name) > FORGOTTEN:
+                store.files.delete(name)
+        store.files.delete("claims/compact.clock")
