@@ -6,11 +6,11 @@
 # Data    and store lie on the file system that all nodes share, and so does the folder that you submit from.
 # Auth    every process has RAY_AUTH_MODE=token; the token is made for this job, in a file that only you can read.
 # Submit  SPADIT_DATA=/shared/data SPADIT_STORE=/shared/results sbatch slurm.sh --dataset my_tissue
-# Watch   tail -f spadit-JOBID.log
+# Watch   tail -f spadit-JOBID.log (what Ray says is in spadit-JOBID-ray.log)
 #         spadit status --store /shared/results
-# Go on   by itself: before the time limit what runs is written to the store, and the job queues again; it also does when
-#         a node fails or the job is preempted. After any other end, submit the same again: what has a record in the
-#         store is not computed twice. To stop it early in that way: scancel --batch --signal=USR1 JOBID
+# Go on   by itself: before the time limit what runs is written to the store, and the job queues again; it does so too
+#         when a node fails or the job is preempted. After any other end, submit the same again: what has a record in
+#         the store is not computed twice. To stop it early in that way: scancel --batch --signal=USR1 JOBID
 
 #SBATCH --job-name=spadit
 #SBATCH --nodes=2
@@ -41,7 +41,7 @@ source "${SPADIT_VENV:-/shared/spadit/.venv}/bin/activate"
 head_ip=${SPADIT_HEAD_IP:-$(hostname -I | cut -d ' ' -f 1)}
 export address=$head_ip:${SPADIT_PORT:-6379}
 
-export job=$PWD/.spadit-job-$SLURM_JOB_ID
+export log=$PWD/spadit-$SLURM_JOB_ID.log job=$PWD/.spadit-job-$SLURM_JOB_ID
 rm -rf "$job"
 trap 'rm -rf "$job"' EXIT
 (
@@ -60,14 +60,14 @@ on_each_node() {
     (umask 077 && mkdir -p "$RAY_TMPDIR")
     local code=0
     ray symmetric-run --address "$address" --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus "$SLURM_CPUS_ON_NODE" -- \
-        bash -c 'echo $$ > "$job/driver" && exec "$@"' driver "$@" || code=$?
+        bash -c 'echo $$ > "$job/driver" && exec "$@" >> "$log" 2>&1' driver "$@" || code=$?
     rm -rf "$RAY_TMPDIR"
     return "$code"
 }
 export -f on_each_node
 
-# SIGINT goes to the driver and to nobody else: it has the workers write what they have, which takes up to half a minute.
-# `ray symmetric-run`, given the same signal, would kill the driver at once; --signal without "B:" gives it to both.
+# SIGINT goes to the driver and to nobody else: it has the workers write what they have, which takes half a minute at
+# most. `ray symmetric-run`, given the same signal, would kill the driver at once; --signal without "B:" gives it to both.
 asked=
 stop() {
     asked=yes woken=yes
@@ -75,7 +75,8 @@ stop() {
 }
 trap stop USR1
 
-srun --cpu-bind=none bash -c 'on_each_node "$@"' node \
+# A task may use all processors of its node. The nodes behind the first notice after a minute that Ray has ended there.
+srun --cpu-bind=none --output=spadit-%j-ray.log --open-mode=append bash -c 'on_each_node "$@"' node \
     spadit run "$experiment" --data "$data" --store "$store" --address auto \
     --gpus-per-trial "$gpus" --checkpoint-every 60 "$@" &
 step=$!
@@ -88,7 +89,7 @@ done
 if [ -n "$asked" ] && [ "$code" -ne 0 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$restarts" ]; then
     scontrol requeue "$SLURM_JOB_ID"
 elif [ ! -e "$job/driver" ]; then # `ray symmetric-run` ends with 0 when its `ray start` fails
-    echo "Ray did not start on the first node, so nothing was run." >&2
+    echo "Ray did not start on the first node, so nothing was run; see spadit-$SLURM_JOB_ID-ray.log." >&2
     exit 1
 fi
 exit "$code"

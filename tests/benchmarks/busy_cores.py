@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -40,43 +40,58 @@ def main() -> None:
         threading.Thread(target=meter.read, args=(Path(folder) / "S",), daemon=True).start()
         results = submit(grid, Path(folder) / "S", keep_predictions="none")
         meter.end.set()
-    print(f"{len(results.records())} trials of {variant[0]} on osmfish_ssp, {processors()} processors")
+        done = len(results.records())
+    print(f"{done} trials of {variant[0]} on osmfish_ssp, {processors()} processors")
     meter.report()
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Processor seconds until a moment: by kind of process, of the whole machine, and of this meter; claims held."""
+
+    at: float
+    used: dict[str, float]
+    machine: float
+    meter: float
+    held: int
+
+
 class Meter:
-    """Reads twice a second: the machine's busy time, and the processor time of all descendants of this process."""
+    """Reads once a second what this process and all its descendants have used."""
 
     def __init__(self) -> None:
         self.end = threading.Event()
-        self.readings: list[tuple[float, float, float, int, int]] = []
+        self.readings: list[Reading] = []
 
     def read(self, store: Path) -> None:
         """Note readings until the end."""
-        used: dict[int, float] = {}
-        while not self.end.wait(0.25):
-            for process in psutil.Process().children(recursive=True):
+        seen: dict[int, tuple[str, float]] = {}
+        while not self.end.wait(1.0):
+            own = psutil.Process()
+            for process in [own, *own.children(recursive=True)]:
                 try:
-                    if "trainable" in " ".join(process.cmdline()):
-                        times = process.cpu_times()
-                        used[process.pid] = times.user + times.system
+                    times, name = process.cpu_times(), process.name()
                 except psutil.Error:
                     continue
+                worker = name.startswith("ray::ImplicitFunc")  # what Tune calls a worker
+                kind = "workers" if worker else "driver" if process.pid == own.pid else "Ray"
+                seen[process.pid] = (kind, times.user + times.system)
+            used = {k: sum(s for kind, s in seen.values() if kind == k) for k in ("workers", "driver", "Ray")}
             busy = psutil.cpu_times()
-            total = busy.user + busy.system + busy.nice
-            done = len(list((store / "trials").glob("*.json"))) if store.exists() else 0
             held = len(list((store / "claims").glob("*.json"))) if store.exists() else 0
-            self.readings.append((time.monotonic(), sum(used.values()), total, done, held))
+            total = busy.user + busy.system + busy.nice
+            self.readings.append(Reading(time.monotonic(), used, total, time.thread_time(), held))
 
     def report(self) -> None:
         """Print the shares between the first start and the last end."""
-        running = [r for r in self.readings if r[4] > 0]
-        first, last = running[0], next((r for r in self.readings if r[0] > running[-1][0]), running[-1])
-        wall = last[0] - first[0]
-        cores = processors()
-        print(f"wall {wall:.1f} s between first start and last end")
-        print(f"workers: {(last[1] - first[1]) / (cores * wall):.1%} of {cores} processors")
-        print(f"machine: {(last[2] - first[2]) / ((os.cpu_count() or 1) * wall):.1%} of all processors")
+        running = [i for i, reading in enumerate(self.readings) if reading.held]
+        first, last = self.readings[running[0]], self.readings[running[-1]]
+        room = (last.at - first.at) * processors()
+        print(f"wall {last.at - first.at:.1f} s between first start and last end")
+        for kind in first.used:
+            print(f"{kind}: {(last.used[kind] - first.used[kind]) / room:.1%} of {processors()} processors")
+        print(f"(of the driver's, this meter: {(last.meter - first.meter) / room:.1%})")
+        print(f"whole machine: {(last.machine - first.machine) / room:.1%}")
 
 
 if __name__ == "__main__":
