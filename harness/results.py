@@ -223,7 +223,7 @@ def run_plan(
         store.supersede(plan.stale if stale else ())
         for said in plan.damaged.values():
             progress.say(f"set aside, to be computed anew: {said}")
-        progress.started(slots, len(there.nodes), there.dashboard)
+        progress.started(slots, there.working, there.dashboard)
         for remark in there.remarks:
             progress.say(remark)
         computed = execute(Work(missing, data, store, resources, share, keep, git_state()), slots, progress)

@@ -56,6 +56,11 @@ class Connection:
         return [node.resources for node in self.nodes]
 
     @property
+    def working(self) -> int:
+        """How many nodes have processors to give; a head often has none."""
+        return sum(node.resources.get("CPU", 0.0) > 0 for node in self.nodes)
+
+    @property
     def cards(self) -> list[int]:
         """Bytes of each card that was measured."""
         return [card for node in self.nodes for card in node.cards]

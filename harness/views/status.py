@@ -21,7 +21,7 @@ STATES = ("ok", "running", "failed", "skipped", "missing")
 def status_facts(store: Store) -> dict[str, Any]:
     """Trials by state per experiment, each failure and skip with reason, cause and the command that reruns it.
 
-    What runs now is told by claims, wherever it runs; `damaged` are files that were set aside.
+    `now`: what runs, as claims tell wherever it runs. `damaged` are files that were set aside.
     """
     done = store.done()
     running = {i: claim for i, claim in claims(store.files).items() if i not in done}
@@ -38,7 +38,7 @@ def status_facts(store: Store) -> dict[str, Any]:
                 "title": asked.title,
                 "trials": len(ids),
                 **{state: states.count(state) for state in STATES},
-                "running": [_running(cells[i], running[i]) for i in ids if i in running],
+                "now": [_running(cells[i], running[i]) for i in ids if i in running],
                 "problems": _problems(asked, cells, unfinished, store),
                 "excluded": [dict(e) for e in asked.excluded],
             }
@@ -61,7 +61,7 @@ def print_status(facts: dict[str, Any]) -> None:
         table.add_row(escape(row["experiment"]), row["definition"], *[str(row[n]) for n in numbers])
     out.print(table)
     for row in facts["experiments"]:
-        for trial in row["running"]:
+        for trial in row["now"]:
             out.print(
                 f"\n[bold]running[/bold] on {escape(trial['node'])} since {trial['since']}: {_where(trial)}",
                 soft_wrap=True,
