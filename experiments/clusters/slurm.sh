@@ -2,7 +2,7 @@
 # An experiment on the nodes of one Slurm job, which are a Ray cluster of their own for as long as the job lasts.
 #
 # Edit    the #SBATCH lines (nodes, time, GPUs). What is run comes from the environment: SPADIT_EXPERIMENT, SPADIT_DATA,
-#         SPADIT_STORE, SPADIT_VENV, SPADIT_GPUS; what follows the script's name goes to `spadit run` as it is.
+#         SPADIT_STORE, SPADIT_VENV, SPADIT_GPUS; what follows the script's name are further options of the run.
 # Data    and store lie on the file system that all nodes share, and so does the folder that you submit from.
 # Auth    every process has RAY_AUTH_MODE=token; the token is made for this job, in a file that only you can read.
 # Submit  SPADIT_DATA=/shared/data SPADIT_STORE=/shared/results sbatch slurm.sh --dataset my_tissue
@@ -67,7 +67,7 @@ on_each_node() {
 export -f on_each_node
 
 # SIGINT goes to the driver and to nobody else: it has the workers write what they have, which takes half a minute at
-# most. `ray symmetric-run`, given the same signal, would kill the driver at once; --signal without "B:" gives it to both.
+# most. `ray symmetric-run`, given the same signal, kills the driver at once; --signal without "B:" gives it to both.
 asked=
 stop() {
     asked=yes woken=yes

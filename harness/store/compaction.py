@@ -1,4 +1,7 @@
-"""`spadit compact`: small files of finished trials into packs. Readers cannot tell, not even while it runs."""
+"""`spadit compact`: small files of finished trials into packs. Readers cannot tell.
+
+A report that is being written meanwhile may lose a file it was about to read, and has to be written again.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +77,7 @@ def _rows(store: Store, small: list[Record], packs: set[str]) -> dict[str, pa.Ta
         if not matches(name, data):
             raise BadInput(f"{store.where}/{name} does not match its checksum; run the experiment again.")
         rows |= by_trial(pq.read_table(pa.BufferReader(data)))
-    paths = store.genes_paths(small)
-    return rows | {record.trial_id: pq.read_table(path) for record, path in zip(small, paths, strict=True)}
+    return rows | {record.trial_id: table for record, table in zip(small, store.rows(small), strict=True)}
 
 
 def _tidy(store: Store, small: set[str]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
@@ -89,12 +89,13 @@ class LocalFiles:
 
     def sizes(self, folder: str, suffix: str) -> dict[str, int]:
         """See `Files.sizes`."""
-        try:
-            with os.scandir(self.path(folder)) as entries:
-                found = {e.name[: -len(suffix)]: e for e in entries if e.name.endswith(suffix)}
-                return {name: found[name].stat().st_size for name in sorted(found) if name}
-        except FileNotFoundError:
-            return {}
+        found: dict[str, int] = {}
+        with suppress(FileNotFoundError), os.scandir(self.path(folder)) as entries:
+            for entry in entries:
+                if entry.name.endswith(suffix) and entry.name != suffix and entry.is_file():
+                    with suppress(FileNotFoundError):  # it has gone since it was listed
+                        found[entry.name.removesuffix(suffix)] = entry.stat().st_size
+        return dict(sorted(found.items()))
 
     def folders(self, folder: str) -> list[str]:
         """See `Files.folders`."""
@@ -120,17 +121,16 @@ class LocalFiles:
         path = self.path(name)
         with _written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+            # Not by `tempfile`, whose files are private to their owner: a shared store needs what the umask allows.
+            temporary = path.with_name(f".writing-{uuid.uuid4().hex}")
             try:
-                with os.fdopen(handle, "wb") as file:
+                with temporary.open("xb") as file:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
-                # mkstemp files are private to their owner; a shared store needs what the umask allows.
-                Path(temporary).chmod(0o666 & ~_umask())
-                Path(temporary).replace(path)
+                temporary.replace(path)
             except BaseException:
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
                 raise
             _sync_folder(path.parent)
 
@@ -140,11 +140,15 @@ class LocalFiles:
         with _written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                file = path.open("xb")
             except FileExistsError:
                 return False
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
+            try:
+                with file:
+                    file.write(data)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
             return True
 
     def changed(self, name: str) -> float:
@@ -168,10 +172,11 @@ class LocalFiles:
 
     def move(self, name: str, to: str) -> None:
         """See `Files.move`."""
-        target = self.path(to)
+        source, target = self.path(name), self.path(to)
         with _written(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            self.path(name).replace(target)
+        with _written(target, FileNotFoundError):
+            source.replace(target)
 
 
 WHY = {
@@ -185,31 +190,27 @@ WHY = {
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[None]:
-    """Turn what the system says of a write that fails into `StoreFailed`."""
+def _written(path: Path, *but: type[OSError]) -> Iterator[None]:
+    """Turn what the system says of a write that fails into `StoreFailed`, but for these."""
     try:
         yield
-    except FileNotFoundError:
+    except but:
         raise
     except OSError as error:
         why = WHY.get(error.errno or 0, error.strerror or str(error))
         raise StoreFailed(f"The store cannot be written ({path}): {why}.") from error
 
 
-def _umask() -> int:
-    # There is no way to read the umask but to set it; 0o022 is put back at once.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
 def _sync_folder(folder: Path) -> None:
-    # Without this a crash of the machine may forget the rename. Not every system can open folders.
+    # Without this a crash of the machine may forget the rename. Not every system can open folders, or sync them.
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
         return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)

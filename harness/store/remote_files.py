@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,6 +157,8 @@ class RemoteFiles:
     def _writing(self, name: str, request: Callable[[], Found]) -> Found:
         try:
             return _again(request)
+        except BadInput:  # of its name
+            raise
         except Exception as error:  # as above
             reason = " ".join(shown(error).split())[:160].rstrip(". ")
             raise StoreFailed(
@@ -175,6 +178,12 @@ def _again(request: Callable[[], Found]) -> Found:
     return request()
 
 
-@functools.cache
+_scratches: dict[str, tempfile.TemporaryDirectory[str]] = {}
+_making = threading.Lock()
+
+
 def _scratch(uri: str) -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="spadit-store-")
+    with _making:  # of two folders made at once, one would be forgotten, and removed with what lies in it
+        if uri not in _scratches:
+            _scratches[uri] = tempfile.TemporaryDirectory(prefix="spadit-store-")
+        return _scratches[uri]

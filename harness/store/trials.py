@@ -158,26 +158,31 @@ class Trials:
 
         One file may serve several records, and hold rows of others, a trial's rows together.
         """
+        return self._from_tables(records, self.files.local)
+
+    def _from_tables(self, records: Sequence[Record], made: Callable[[str, bytes], Found]) -> list[Found]:
+        """For each record, what is made of the name and content of the file with its rows."""
         try:
-            return self._genes_paths(records)
+            return self._from_tables_now(records, made)
         except FileNotFoundError:  # a compaction has moved them since they were listed
             pass
         try:
-            return self._genes_paths(records)
+            return self._from_tables_now(records, made)
         except FileNotFoundError as error:
             raise BadInput(
                 f"{self.where}/{error.args[-1]} is missing though its record is there; run the experiment again, which "
                 "sets the record aside."
             ) from None
 
-    def _genes_paths(self, records: Sequence[Record]) -> list[Path]:
+    def _from_tables_now(self, records: Sequence[Record], made: Callable[[str, bytes], Found]) -> list[Found]:
         packed = {i: name for pack in self.packs.all() for i, name in pack.genes.items()}
         named = {r.trial_id: packed.get(r.trial_id, f"genes/{r.trial_id}.parquet") for r in records}
         expected = {named[r.trial_id]: r.files.get(named[r.trial_id], {}).get("sha256") for r in records}
-        paths = dict(zip(expected, beside(lambda name: self._table(name, expected[name]), expected), strict=True))
-        return [paths[named[r.trial_id]] for r in records]
+        all_ = beside(lambda name: made(name, self._table(name, expected[name])), expected)
+        found = dict(zip(expected, all_, strict=True))
+        return [found[named[r.trial_id]] for r in records]
 
-    def _table(self, name: str, expected: str | None) -> Path:
+    def _table(self, name: str, expected: str | None) -> bytes:
         try:
             data = self.files.read(name)
         except FileNotFoundError:
@@ -187,15 +192,17 @@ class Trials:
                 f"{self.where}/{name} does not match its checksum; run the experiment again, which sets it aside and "
                 "computes it anew."
             )
-        return self.files.local(name, data)
+        return data
 
     def genes(self, records: Sequence[Record]) -> pd.DataFrame:
         """Per-gene rows of these records, one row per trial and gene."""
-        rows: dict[str, pa.Table] = {}
-        for path in dict.fromkeys(self.genes_paths(records)):
-            rows |= by_trial(pq.read_table(path))
-        tables = [rows[record.trial_id] for record in records]
+        tables = self.rows(records)
         return pa.concat_tables(tables, promote_options="default").to_pandas() if tables else pd.DataFrame()
+
+    def rows(self, records: Sequence[Record]) -> list[pa.Table]:
+        """Per-gene rows of each of these records."""
+        split = self._from_tables(records, lambda _, data: by_trial(pq.read_table(pa.BufferReader(data))))
+        return [rows[record.trial_id] for record, rows in zip(records, split, strict=True)]
 
     def prediction(self, record: Record) -> pd.DataFrame | None:
         """The kept prediction of a trial, spots (index: row in the ST file) x genes, or None if it was not kept."""

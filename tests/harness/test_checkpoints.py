@@ -116,7 +116,7 @@ def test_only_the_checkpoints_of_a_trial_are_removed_and_all_of_them(tmp_path: P
 
     Checkpoints(files, "aa", "1").remove()
 
-    assert files.names("checkpoints", ".pt") == ["ab-1"]
+    assert list(files.sizes("checkpoints", ".pt")) == ["ab-1"]
 
 
 def test_other_code_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> None:

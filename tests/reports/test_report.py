@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from harness.errors import BadInput
+from harness.record import Record
 from harness.store import Store
 from reports.families import accuracy_score, metrics
 from reports.family import Section, families
@@ -227,7 +228,7 @@ def test_a_comparison_without_the_bar_says_so(tmp_path: Path) -> None:
 def test_trials_of_one_variant_by_different_code_are_noted(tmp_path: Path) -> None:
     store = build(tmp_path, TWO)
     path = next(tmp_path.glob("trials/*.json"))
-    path.write_text(path.read_text().replace("c0de", "0ther"))
+    path.write_bytes(replace(Record.from_json(path.read_bytes()), code="0ther").to_json())
     comparison = read(store, store.asked("demo")[-1])
 
     assert any("were run by different code (0ther, c0de)" in note for note in notes(comparison))

@@ -17,7 +17,10 @@ from harness.errors import BadInput
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:
     start = time.monotonic()
 
-    with pytest.raises(BadInput, match="Nothing answers at 127.0.0.1:1"), connected(Resources(address="127.0.0.1:1")):
+    with (
+        pytest.raises(BadInput, match=r"Nothing answers at 127\.0\.0\.1:1"),
+        connected(Resources(address="127.0.0.1:1")),
+    ):
         pass
 
     assert time.monotonic() - start < 20

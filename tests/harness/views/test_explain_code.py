@@ -71,7 +71,7 @@ def test_what_other_code_computed_is_marked_and_what_it_replaced_is_listed(mine:
     path.write_bytes(dataclasses.replace(store.record(trial.id), code="0" * 16).to_json())
 
     before = explain_facts(store, "mine/w/ SpaGE/small")["rates"][0]["trials"][0]
-    store.supersede(trial.id)
+    store.supersede([trial.id])
     after = explain_facts(store, "mine/w/ SpaGE/small")["rates"][0]["trials"][0]
 
     assert before["code_is_todays"] is False
