@@ -91,7 +91,7 @@ def connected(resources: Resources) -> Iterator[Connection]:
 def _start(address: str | None, threads: int) -> str | None:
     """Start or join a Ray; returns where its dashboard is."""
     variables = {**QUIET, **ALLOCATOR, "OMP_NUM_THREADS": str(threads)}
-    with runtime_environment(variables, ship=address is not None) as environment:
+    with runtime_environment(variables, address) as environment:
         return _started(address, environment)
 
 

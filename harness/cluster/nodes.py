@@ -69,17 +69,22 @@ def nodes(measure_cards: bool, compare: bool) -> list[Node]:
     """
     import ray
 
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    found = {node["NodeID"]: (node["NodeManagerHostname"], node["Resources"]) for node in alive}
+    found = {node["NodeID"]: (node["NodeManagerHostname"], node["Resources"]) for node in ray.nodes() if node["Alive"]}
     asked = {
         node_id: _ask(node_id, measure_cards and resources.get("GPU", 0) > 0)
         for node_id, (_, resources) in found.items()
         if compare or (measure_cards and resources.get("GPU", 0) > 0)
     }
-    answers = {node_id: _answer(found[node_id][0], ref) for node_id, ref in asked.items()}
-    if compare:
-        for node_id, (there, _) in answers.items():
-            _require(found[node_id][0], signature(), there)
+    answers = {}
+    for node_id, ref in asked.items():
+        name, _ = found[node_id]
+        answer = _answer(node_id, name, ref)
+        if answer is None:
+            del found[node_id]
+        else:
+            answers[node_id] = answer
+            if compare:
+                _require(name, signature(), answer[0])
     return [Node(name, resources, *answers.get(node_id, ({}, ()))) for node_id, (name, resources) in found.items()]
 
 
@@ -96,12 +101,18 @@ def _ask(node_id: str, measure: bool) -> Any:
     return ray.remote(facts).options(num_cpus=0, max_retries=1, scheduling_strategy=there).remote(measure)
 
 
-def _answer(node: str, ref: Any) -> tuple[dict[str, str], tuple[int, ...]]:
+Answer = tuple[dict[str, str], tuple[int, ...]]
+
+
+def _answer(node_id: str, node: str, ref: Any) -> Answer | None:
+    """Versions and cards of a node; None if it has gone meanwhile."""
     import ray
 
     try:
-        answer: tuple[dict[str, str], tuple[int, ...]] = ray.get(ref, timeout=ANSWER_WITHIN)
+        answer: Answer = ray.get(ref, timeout=ANSWER_WITHIN)
     except Exception as error:  # whatever went wrong there, the driver cannot go on with it
+        if node_id not in {each["NodeID"] for each in ray.nodes() if each["Alive"]}:
+            return None
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise BadInput(
             f"Node {node} cannot run the harness ({type(error).__name__}: {(lines or [''])[-1][:200]}); check that it "

@@ -24,18 +24,22 @@ def job_environment() -> dict[str, Any]:
     return dict(given.get("runtime_env", {}))
 
 
-@contextlib.contextmanager
-def runtime_environment(variables: dict[str, str], ship: bool) -> Iterator[dict[str, Any]]:
-    """What to start Ray with, for the body: variables for every worker, and with `ship` the project's own code.
+def is_shipped(address: str | None) -> bool:
+    """Whether workers are sent our code: not on this machine, and not where a job brings it."""
+    return address is not None and "working_dir" not in job_environment()
 
-    What the job that we run in has set stays as it is: Ray refuses to set it twice. A job with a working directory
-    brings its code along.
+
+@contextlib.contextmanager
+def runtime_environment(variables: dict[str, str], address: str | None) -> Iterator[dict[str, Any]]:
+    """What to start Ray with, for the body: variables for every worker, and the project's own code where it is sent.
+
+    What the job that we run in has set stays as it is: Ray refuses to set it twice.
     """
     job = job_environment()
     environment: dict[str, Any] = {
         "env_vars": {name: value for name, value in variables.items() if name not in job.get("env_vars", {})}
     }
-    if not ship or "working_dir" in job:
+    if not is_shipped(address):
         yield environment
         return
     with tempfile.TemporaryDirectory(prefix="spadit-code-") as folder:

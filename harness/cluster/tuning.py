@@ -21,7 +21,7 @@ from harness.cluster.ledger import Ledger
 from harness.cluster.nodes import signature
 from harness.cluster.progress import Progress
 from harness.cluster.resources import Resources, Share
-from harness.cluster.shipping import ship_by_value
+from harness.cluster.shipping import is_shipped, ship_by_value
 from harness.cluster.stopping import Leave, Stop, is_asked
 from harness.cluster.worker import Job, summary, work
 from harness.errors import BadInput
@@ -210,6 +210,7 @@ class Submission:
             earlier={i: tuple(found) for i, found in self.ledger.earlier.items()},
             expected=signature() if self.todo.resources.address is not None else None,
             checkpoint_every=self.todo.resources.checkpoint_every,
+            shipped=is_shipped(self.todo.resources.address),
         )
 
     def _listener(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +51,7 @@ class Job:
 
     codes: variant id -> code hash. keep: ids whose prediction is stored. earlier: trial id -> its lost attempts.
     setting: what is the same for all trials. expected: the driver's versions, None where they need not be compared.
+    shipped: whether the code came from the driver, and workers stand in it.
     """
 
     store: Store
@@ -60,6 +62,7 @@ class Job:
     earlier: Mapping[str, tuple[dict[str, str], ...]] | None = None
     expected: Mapping[str, str] | None = None
     checkpoint_every: float = EVERY
+    shipped: bool = False
 
     def setting_of(self, trial: Trial, batch: Batch) -> Setting:
         """How one trial runs."""
@@ -84,6 +87,8 @@ def work(batch: Batch, job: Job, data: Callable[[str], Prepared], tell: Tell, as
     should end the submission. Raises `Recycled` for what should end the worker.
     """
     messages = Messages(tell)
+    if job.shipped:  # another node of the same machine unpacks it anew, and who stands in it then stands nowhere
+        os.chdir(tempfile.gettempdir())
     try:
         require_same(job.expected)
         _each(batch, job, data, messages, asked)

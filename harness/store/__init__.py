@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import BadInput
-from harness.reading.uri import located, remote, shown
+from harness.reading.uri import located, over_http, remote, shown
 from harness.store.datasets import Datasets
 from harness.store.experiments import Experiments
 from harness.store.files import Files, LocalFiles
@@ -36,6 +36,11 @@ class Store(Trials, Experiments, Datasets):
 def files_at(where: str | Path) -> Files:
     """The files under a folder or URI; `BadInput` for a file, a web address, and a URI that nothing here can open."""
     place = located(where)
+    if over_http(place):
+        raise BadInput(
+            f"The store {shown(where)} is a web address, where nothing can be written; give a folder or a URI such as "
+            "s3://bucket/results."
+        )
     if remote(place):
         from harness.store.remote_files import RemoteFiles
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness.store.files import Files, StoreFailed
+from harness.store.trials import beside
 
 RENEWED = 15.0
 """Seconds between two renewals."""
@@ -36,22 +38,33 @@ class Driver:
     @classmethod
     def here(cls, submission: str) -> Driver:
         """This process."""
-        import psutil
-
-        return cls(submission, _machine(), os.getpid(), psutil.Process().create_time())
+        return cls(submission, _machine(), os.getpid(), _started(os.getpid()) or 0.0)
 
     def is_gone(self) -> bool:
         """Whether it is known to have ended: only a process of the same machine can know."""
-        import psutil
-
-        if self.machine != _machine():
-            return False
         try:
-            return bool(abs(psutil.Process(self.pid).create_time() - self.started) > 1.0)
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:
+            return self.machine == _machine() and _started(self.pid) != self.started
+        except PermissionError:  # it lives, and is another user's
             return False
+
+
+def _started(pid: int) -> float | None:
+    """When a process that lives started, by a clock that nobody sets; None for one that does not live."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if facts[0] in "ZX" else float(facts[19])  # it has ended, but nobody has asked how
+    except OSError:  # there is no such folder on this system, or it hides what is not one's own
+        pass
+    import psutil
+
+    try:
+        if os.name == "posix":
+            os.kill(pid, 0)
+        return float(psutil.Process(pid).create_time())
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return None
+    except psutil.AccessDenied:
+        raise PermissionError from None
 
 
 def _machine() -> str:
@@ -103,13 +116,29 @@ class Claims:
         if self.files.create(name, mine):
             return True
         there = _read(self.files, trial_id, self.now())
-        if there is not None and there.driver == self.driver:
+        if there is None:  # it has been given back this moment
+            return self.files.create(name, mine)
+        if there.driver == self.driver:
             self.files.write(name, mine)
             return True
-        if there is not None and not there.void:
+        return there.void and self._take_over(there)
+
+    def _take_over(self, there: Claim) -> bool:
+        """Take a void claim. Several may have seen it: whoever makes the file that says so is the one."""
+        name, mark = _name(there.trial_id), f"claims/{there.trial_id}.void"
+        if not self.files.create(mark, b""):
+            with suppress(FileNotFoundError):  # done with it
+                if self.now() - self.files.changed(mark) > EXPIRES:  # whoever made it is gone, too
+                    self.files.delete(mark)
             return False
-        self.files.delete(name)
-        return self.files.create(name, mine)
+        try:
+            again = _read(self.files, there.trial_id, self.now())
+            if again is not None and not again.void:  # another has taken it over before
+                return False
+            self.files.delete(name)
+            return self.files.create(name, self._content)
+        finally:
+            self.files.delete(mark)
 
     def renew(self, trial_id: str) -> None:
         """Say that the trial is still being computed."""
@@ -137,8 +166,8 @@ def claims(files: Files, submission: str = "reader") -> dict[str, Claim]:
         time = now(files, submission)
     except StoreFailed:  # it may be read by those who may not write
         time = datetime.now(UTC).timestamp()
-    found = [claim for trial_id in ids if (claim := _read(files, trial_id, time)) is not None]
-    return {claim.trial_id: claim for claim in found if not claim.void}
+    found = beside(lambda trial_id: _read(files, trial_id, time), ids)
+    return {claim.trial_id: claim for claim in found if claim is not None and not claim.void}
 
 
 def now(files: Files, submission: str) -> float:

@@ -10,7 +10,7 @@ from harness.record import Record
 from harness.sealed import Damaged
 from harness.store import Store
 from harness.store.files import LocalFiles
-from harness.store.packs import matches
+from harness.store.packs import by_trial, matches, parsed
 from harness.store.trials import beside, sha256
 
 FOLDERS = {"trials": ".json", "genes": ".parquet", "predictions": ".parquet"}
@@ -22,22 +22,39 @@ def verified(store: Store, trial_ids: Iterable[str]) -> tuple[dict[str, Record],
     Records and per-gene tables are compared with their checksums, kept predictions by their sizes, and so are tables
     under a URI, whose storage has checksums of its own: what is read later is compared with its checksum then.
     """
-    records, wrong = {}, {}
-    for trial_id, data in sorted(store.record_bytes(trial_ids).items()):
+    ids, records = set(trial_ids), {}
+    wrong = {i: said for i, said in _lost(store).items() if i in ids}
+    for trial_id, data in sorted(store.record_bytes(ids).items()):
         try:
             records[trial_id] = Record.from_json(data)
         except Damaged as error:
             wrong[trial_id] = f"trials/{trial_id}.json is damaged: {error}"
         except (ValueError, TypeError) as error:
             raise store.unreadable(f"trials/{trial_id}.json", error) from None
-    wrong |= _damaged_tables(store, records)
+    tables = _damaged_tables(store, records)
+    if tables:  # a compaction may have moved some meanwhile; by now these are in a pack
+        tables = _damaged_tables(store, {i: records[i] for i in tables})
+    wrong |= tables
     return {i: record for i, record in records.items() if i not in wrong}, wrong
 
 
+def _lost(store: Store) -> dict[str, str]:
+    """Trials whose records lay in a file of packs/ that is damaged, as their rows tell, which lie in other files."""
+    broken = store.packs.damaged()
+    ids: set[str] = set()
+    for name in store.packs.without_records() if broken else ():
+        with suppress(FileNotFoundError):  # a compaction has deleted it meanwhile
+            if matches(name, data := store.files.read(name)):
+                ids |= set(by_trial(parsed(data)))
+    said = f"{' or '.join(broken)}, which held its record, does not match its checksum"
+    return dict.fromkeys(ids - store.done(), said) if ids else {}
+
+
 def _damaged_tables(store: Store, records: Mapping[str, Record]) -> dict[str, str]:
-    packed = {i: pack.genes[i] for pack in store.packs.all() for i in pack.records if i in records}
-    broken = {name for name in set(packed.values()) if not _pack_is_whole(store, name)}
+    # Listed before packs are, as a compaction deletes what it has packed.
     sizes = {folder: store.files.sizes(folder, end) for folder, end in FOLDERS.items() if folder != "trials"}
+    packed = {i: pack.genes[i] for pack in store.packs.all() for i in pack.records if i in records}
+    broken = {name for name in set(packed.values()) if not _is_whole(store, name)}
 
     def problem(record: Record) -> str:
         for name, described in record.files.items():
@@ -49,18 +66,20 @@ def _damaged_tables(store: Store, records: Mapping[str, Record]) -> dict[str, st
             if sizes[folder].get(rest.removesuffix(FOLDERS[folder])) != described["bytes"]:
                 return f"{name} is missing or not as long as it was"
             hashed = folder == "genes" and isinstance(store.files, LocalFiles)
-            if hashed and sha256(store.files.read(name)) != described["sha256"]:
+            if hashed and not _is_whole(store, name, described["sha256"]):
                 return f"{name} does not match its checksum"
         return ""
 
     return {i: said for i, said in zip(records, beside(problem, records.values()), strict=True) if said}
 
 
-def _pack_is_whole(store: Store, name: str) -> bool:
+def _is_whole(store: Store, name: str, expected: str | None = None) -> bool:
+    """Whether a file is there and has this checksum; that of a pack is in its name."""
     try:
-        return matches(name, store.files.read(name))
+        data = store.files.read(name)
     except FileNotFoundError:
         return False
+    return matches(name, data) if expected is None else sha256(data) == expected
 
 
 def state(store: Store, record: Record, name: str) -> str:
@@ -78,25 +97,29 @@ def state(store: Store, record: Record, name: str) -> str:
 def set_aside(store: Store, trial_ids: Iterable[str]) -> None:
     """Move records and tables of damaged trials to damaged/: the trials are missing from then on.
 
-    A file of packs/ that is not whole goes as well, with all it holds.
+    A file of packs/ that is not whole goes as well, with all it holds; so does one that holds such a trial's record,
+    once the others are written anew.
     """
-    ids = set(trial_ids)
-    broken = set(store.packs.damaged())
-    for pack in store.packs.all():
-        broken |= {name for i, name in pack.genes.items() if i in ids and not _pack_is_whole(store, name)}
-    store.packs.drop(ids)
-    for name in sorted(broken):
-        _move(store, name)
-    for trial_id in sorted(ids):
-        for folder, end in FOLDERS.items():
-            _move(store, f"{folder}/{trial_id}{end}")
+    ids, broken = set(trial_ids), store.packs.damaged()
+    rows = {name for pack in store.packs.all() for i, name in pack.genes.items() if i in ids}
+    broken += [name for name in sorted(rows) if not _is_whole(store, name)]
+    if not ids and not broken:
+        return
+    taken = set(damaged_names(store))
 
+    def move(name: str) -> None:
+        flat = name.replace("/", "-")
+        new = next(n for n in itertools.chain([flat], (f"{k}-{flat}" for k in itertools.count(2))) if n not in taken)
+        taken.add(new)
+        with suppress(FileNotFoundError):
+            store.files.move(name, f"damaged/{new}")
 
-def _move(store: Store, name: str) -> None:
-    taken, flat = set(damaged_names(store)), name.replace("/", "-")
-    new = next(n for n in itertools.chain([flat], (f"{k}-{flat}" for k in itertools.count(2))) if n not in taken)
-    with suppress(FileNotFoundError):
-        store.files.move(name, f"damaged/{new}")
+    store.packs.drop(ids, move)
+    for name in broken:
+        move(name)
+    for folder, end in FOLDERS.items():
+        for trial_id in sorted(ids & set(store.files.sizes(folder, end))):
+            move(f"{folder}/{trial_id}{end}")
 
 
 def damaged_names(store: Store) -> list[str]:

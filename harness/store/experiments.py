@@ -24,14 +24,21 @@ class Experiments:
         content = dataclasses.asdict(asked) | {"asked_at": "", "commands": ()}
         key = f"{asked.name}-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]}"
         try:
-            Asked.from_json(self.files.read(f"experiments/{key}.json"))
+            self._asked(key)
         except (FileNotFoundError, Damaged):
             self.files.write(f"experiments/{key}.json", asked.to_json())
-        except ValueError as error:
+        return key
+
+    def _asked(self, key: str) -> Asked:
+        data = self.files.read(f"experiments/{key}.json")
+        try:
+            return Asked.from_json(data)
+        except Damaged:
+            raise
+        except (ValueError, TypeError, KeyError) as error:
             raise BadInput(
                 f"{self.where}/experiments/{key}.json cannot be read: {error}; use a store of this version."
             ) from None
-        return key
 
     def asked(self, name: str | None = None) -> list[Asked]:
         """What was asked under that name (or under every name), in order of asking.
@@ -42,10 +49,10 @@ class Experiments:
         found: list[Asked] = []
         for key in self.files.sizes("experiments", ".json"):
             try:
-                found.append(Asked.from_json(self.files.read(f"experiments/{key}.json")))
-            except (ValueError, TypeError, KeyError) as error:
+                found.append(self._asked(key))
+            except Damaged as error:
                 raise BadInput(
-                    f"{self.where}/experiments/{key}.json cannot be read: {error}; delete it and run the experiment "
+                    f"{self.where}/experiments/{key}.json is damaged: {error}; delete it and run the experiment "
                     "again, which computes nothing anew."
                 ) from None
         merged: dict[tuple[str, str], Asked] = {}

@@ -119,7 +119,7 @@ class LocalFiles:
     def writing(self, name: str) -> Iterator[IO[bytes]]:
         """See `Files.writing`: a temporary file beside it, fsync, replace, fsync of the folder."""
         path = self.path(name)
-        with _written(path):
+        with written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Not by `tempfile`, whose files are private to their owner: a shared store needs what the umask allows.
             temporary = path.with_name(f".writing-{uuid.uuid4().hex}")
@@ -137,7 +137,7 @@ class LocalFiles:
     def create(self, name: str, data: bytes) -> bool:
         """See `Files.create`. Not kept through a power cut."""
         path = self.path(name)
-        with _written(path):
+        with written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 file = path.open("xb")
@@ -167,15 +167,15 @@ class LocalFiles:
 
     def delete(self, name: str) -> None:
         """See `Files.delete`."""
-        with _written(self.path(name)):
+        with written(self.path(name)):
             self.path(name).unlink(missing_ok=True)
 
     def move(self, name: str, to: str) -> None:
         """See `Files.move`."""
         source, target = self.path(name), self.path(to)
-        with _written(target):
+        with written(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-        with _written(target, FileNotFoundError):
+        with written(target, FileNotFoundError):
             source.replace(target)
 
 
@@ -190,7 +190,7 @@ WHY = {
 
 
 @contextmanager
-def _written(path: Path, *but: type[OSError]) -> Iterator[None]:
+def written(path: Path, *but: type[OSError]) -> Iterator[None]:
     """Turn what the system says of a write that fails into `StoreFailed`, but for these."""
     try:
         yield

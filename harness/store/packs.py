@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -35,33 +35,46 @@ class Packs:
 
     def __init__(self, files: Files) -> None:
         self.files = files
-        self._read: dict[str, Pack | None] = {}
+        self._read: dict[str, Pack] = {}
 
     def __reduce__(self) -> tuple[type[Packs], tuple[Files]]:
         return Packs, (self.files,)
 
     def all(self) -> list[Pack]:
         """The whole packs that are there now, by name; one listing, and reading what is new."""
-        return [pack for name in self._names() if (pack := self._pack(name)) is not None]
+        return [pack for pack in self._there().values() if pack is not None]
 
     def damaged(self) -> list[str]:
         """Names of the files of records whose content does not match their name."""
-        return [name for name in self._names() if self._pack(name) is None]
-
-    def _names(self) -> list[str]:
-        return [f"packs/{n}.parquet" for n in self.files.sizes("packs", ".parquet") if n.startswith("records-")]
+        return [name for name, pack in self._there().items() if pack is None]
 
     def ids(self) -> set[str]:
         """Ids of all trials in packs."""
         return {trial_id for pack in self.all() for trial_id in pack.records}
 
+    def hold(self, trial_id: str) -> bool:
+        """Whether a trial is in one of them."""
+        return any(trial_id in pack.records for pack in self.all())
+
+    def _there(self) -> dict[str, Pack | None]:
+        names = self._names("records")
+        while True:
+            try:
+                return {name: self._pack(name) for name in names}
+            except FileNotFoundError:  # merged into another since it was listed
+                before, names = names, self._names("records")
+                if names == before:
+                    raise
+
+    def _names(self, kind: str) -> list[str]:
+        return [f"packs/{n}.parquet" for n in self.files.sizes("packs", ".parquet") if n.startswith(f"{kind}-")]
+
     def _pack(self, name: str) -> Pack | None:
         if name not in self._read:
-            try:
-                data = self.files.read(name)
-            except FileNotFoundError:  # merged into another since it was listed
-                return Pack(name, {}, {})
-            self._read[name] = _unpacked(name, data) if matches(name, data) else None
+            data = self.files.read(name)
+            if not matches(name, data):
+                return None  # and not remembered: once it is set aside, the same may be written anew
+            self._read[name] = _unpacked(name, data)
         return self._read[name]
 
     def write_genes(self, table: pa.Table) -> str:
@@ -82,21 +95,20 @@ class Packs:
         self.files.write(name, data)
         return name
 
-    def drop(self, trial_ids: Iterable[str]) -> None:
+    def drop(self, trial_ids: Iterable[str], remove: Callable[[str], None] | None = None) -> None:
         """Take trials out of the packs they are in: what is left of each is written anew, then the old file goes."""
-        gone = set(trial_ids)
+        gone, remove = set(trial_ids), remove or self.files.delete
         for pack in self.all():
             if gone & set(pack.records):
                 kept = {i: data for i, data in pack.records.items() if i not in gone}
                 if kept:
                     self.write_records(kept, pack.genes)
-                self.files.delete(pack.name)
+                remove(pack.name)
 
     def without_records(self) -> list[str]:
         """Files of genes that no pack names: merged into others, left by `drop`, or about to be named."""
         named = {name for pack in self.all() for name in pack.genes.values()}
-        there = [f"packs/{n}.parquet" for n in self.files.sizes("packs", ".parquet") if n.startswith("genes-")]
-        return [name for name in there if name not in named]
+        return [name for name in self._names("genes") if name not in named]
 
 
 def matches(name: str, data: bytes) -> bool:
@@ -104,8 +116,13 @@ def matches(name: str, data: bytes) -> bool:
     return name.rpartition("-")[2] == f"{hashlib.sha256(data).hexdigest()[:32]}.parquet"
 
 
+def parsed(data: bytes) -> pa.Table:
+    """The table of a Parquet file. `pq.read_table` takes twice as long over a small one."""
+    return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=len(data) > 2**20)
+
+
 def _unpacked(name: str, data: bytes) -> Pack:
-    table = pq.read_table(pa.BufferReader(data))
+    table = parsed(data)
     ids = table["trial_id"].to_pylist()
     records = dict(zip(ids, table["record"].to_pylist(), strict=True))
     return Pack(name, records, dict(zip(ids, table["genes"].to_pylist(), strict=True)))

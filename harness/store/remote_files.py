@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
 
 from harness.errors import BadInput
 from harness.reading.uri import located, reached, shown, unreached
-from harness.store.files import StoreFailed, inside
+from harness.store.files import StoreFailed, inside, written
 
 TRIES = 4
 """A request that fails for want of a connection is made again, after 0.5, 1 and 2 seconds."""
@@ -26,6 +27,13 @@ class RemoteFiles:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
+        parts = urlsplit(self.uri)
+        if parts.password is not None or parts.query:
+            raise BadInput(
+                f"The store {shown(self.uri)} is given with a password or a query; give its plain URI, which goes to "
+                "every worker, and the login where its library looks for it, such as AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY."
+            )
         place: Any = located(self.uri)
         with reached(place):
             options = {**place.storage_options, "use_listings_cache": False, "skip_instance_cache": True}
@@ -55,7 +63,9 @@ class RemoteFiles:
         """See `Files.sizes`."""
         entries = self._listed(folder)
         named = {entry["name"].rpartition("/")[2]: entry for entry in entries if entry["type"] == "file"}
-        return {n[: -len(suffix)]: int(named[n]["size"]) for n in sorted(named) if n.endswith(suffix) and n != suffix}
+        return {
+            n.removesuffix(suffix): int(named[n]["size"]) for n in sorted(named) if n.endswith(suffix) and n != suffix
+        }
 
     def folders(self, folder: str) -> list[str]:
         """See `Files.folders`."""
@@ -84,17 +94,12 @@ class RemoteFiles:
 
     def write(self, name: str, data: bytes) -> None:
         """See `Files.write`."""
-        self._writing(name, functools.partial(self._put, self.path(name), data))
-
-    def _put(self, path: str, data: bytes) -> None:
-        if "file" in self._fs.protocol:
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-        self._fs.pipe_file(path, data)
+        self._writing(name, functools.partial(self._fs.pipe_file, self.path(name), data))
 
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
         """See `Files.writing`: gathered in a temporary file of this machine, then put as a whole."""
-        with tempfile.NamedTemporaryFile(prefix="spadit-") as file:
+        with written(Path(tempfile.gettempdir())), tempfile.NamedTemporaryFile(prefix="spadit-") as file:
             yield file
             file.flush()
             self._writing(name, functools.partial(self._fs.put_file, file.name, self.path(name)))
@@ -105,8 +110,10 @@ class RemoteFiles:
         def put() -> bool:
             try:
                 self._fs.pipe_file(self.path(name), data, mode="create")
-            except FileExistsError:
-                return False
+            except OSError as error:
+                if isinstance(error, FileExistsError) or _is_refused(error):
+                    return False
+                raise
             return True
 
         return bool(self._writing(name, put))
@@ -164,6 +171,12 @@ class RemoteFiles:
             raise StoreFailed(
                 f"The store cannot be written ({shown(self.uri)}/{name}): {type(error).__name__}: {reason}."
             ) from error
+
+
+def _is_refused(error: OSError) -> bool:
+    # s3fs knows the answer of AWS to a condition that does not hold; other servers word theirs differently.
+    said = getattr(error.__cause__, "response", None) or {}
+    return said.get("Error", {}).get("Code") in ("PreconditionFailed", "412")
 
 
 def _again(request: Callable[[], Found]) -> Found:

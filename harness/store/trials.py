@@ -18,7 +18,7 @@ from harness.errors import BadInput
 from harness.record import Outcome, Record
 from harness.sealed import Damaged
 from harness.store.files import Files
-from harness.store.packs import Packs, by_trial, matches
+from harness.store.packs import Packs, by_trial, matches, parsed
 
 THREADS = 16
 """Files read beside each other: a disk answers in microseconds, an object store in tens of milliseconds."""
@@ -40,7 +40,7 @@ class Trials:
 
     def has(self, trial_id: str) -> bool:
         """Whether a trial is finished."""
-        return self.files.exists(f"trials/{trial_id}.json") or trial_id in self.packs.ids()
+        return self.files.exists(f"trials/{trial_id}.json") or self.packs.hold(trial_id)
 
     def unfinished_ids(self) -> set[str]:
         """Ids of all failed and skipped trials, from one listing."""
@@ -94,16 +94,19 @@ class Trials:
 
     def record(self, trial_id: str) -> Record:
         """The record of a finished trial; `BadInput` if it is not there or not whole."""
-        try:
-            return Record.from_json(self.record_bytes([trial_id])[trial_id])
-        except KeyError:
-            raise BadInput(f"{self.where} has no record {trial_id}; `spadit status` lists what it has.") from None
-        except (ValueError, TypeError) as error:
-            raise self.unreadable(f"trials/{trial_id}.json", error) from None
+        for record in self.records([trial_id]):
+            return record
+        raise BadInput(f"{self.where} has no record {trial_id}; `spadit status` lists what it has.")
 
     def records(self, trial_ids: Iterable[str] | None = None) -> list[Record]:
-        """Records of finished trials (of all, or of those ids that are finished), by id."""
-        found = self.record_bytes(trial_ids)
+        """Records of finished trials (of all, or of those ids that are finished), by id; `BadInput` if one is damaged.
+
+        So is a pack whose trials are not known any more, where it may have held one of these.
+        """
+        wanted = None if trial_ids is None else set(trial_ids)
+        found = self.record_bytes(wanted)
+        if (wanted is None or len(found) < len(wanted)) and (broken := self.packs.damaged()):
+            raise self.unreadable(broken[0], Damaged("its checksum does not match its content"))
         records = []
         for trial_id in sorted(found):
             try:
@@ -116,31 +119,34 @@ class Trials:
         """Records of finished trials as they were written, by id, of all or of those ids that are finished."""
         wanted = None if trial_ids is None else set(trial_ids)
         one = next(iter(wanted)) if wanted is not None and len(wanted) == 1 else None
-        small = [one] if one is not None else self.files.sizes("trials", ".json")
-        names = [i for i in small if wanted is None or i in wanted]
-        found = {i: d for i, d in zip(names, beside(self._small, names), strict=True) if d is not None}
+        there = [one] if one is not None else self.files.sizes("trials", ".json")
+        names = [i for i in there if wanted is None or i in wanted]
+        small = beside(lambda i: self._read(f"trials/{i}.json"), names)
+        found = {i: data for i, data in zip(names, small, strict=True) if data is not None}
         # Packs are read after the small files: what a compaction moves meanwhile is in one of the two.
         if wanted is None or len(found) < len(wanted):
             for pack in self.packs.all():
-                found = {i: d for i, d in pack.records.items() if wanted is None or i in wanted} | found
+                ids = pack.records.keys() if wanted is None else pack.records.keys() & wanted
+                found |= {i: pack.records[i] for i in ids if i not in found}
         return found
 
-    def _small(self, trial_id: str) -> bytes | None:
+    def _read(self, name: str) -> bytes | None:
         try:
-            return self.files.read(f"trials/{trial_id}.json")
+            return self.files.read(name)
         except FileNotFoundError:
             return None
 
     def unfinished(self, trial_ids: Iterable[str] | None = None) -> list[Record]:
         """Records of failed and skipped trials, by id; a trial that has succeeded since is not among them."""
         there = self.unfinished_ids() - self.done()
+        ids = sorted(there if trial_ids is None else there & set(trial_ids))
+        names = [f"unfinished/{trial_id}.json" for trial_id in ids]
         found = []
-        for trial_id in sorted(there if trial_ids is None else there & set(trial_ids)):
-            name = f"unfinished/{trial_id}.json"
-            try:
-                found.append(Record.from_json(self.files.read(name)))
-            except FileNotFoundError:  # it has succeeded meanwhile, or is tried again
+        for name, data in zip(names, beside(self._read, names), strict=True):
+            if data is None:  # it has succeeded meanwhile, or is tried again
                 continue
+            try:
+                found.append(Record.from_json(data))
             except Damaged:  # it was never a result; without it, the trial is missing, and so it is run again
                 continue
             except (ValueError, TypeError) as error:
@@ -189,8 +195,8 @@ class Trials:
             raise FileNotFoundError(name) from None
         if not (matches(name, data) if expected is None else sha256(data) == expected):
             raise BadInput(
-                f"{self.where}/{name} does not match its checksum; run the experiment again, which sets it aside and "
-                "computes it anew."
+                f"{self.where}/{name} does not match its checksum; delete it and run the experiment again, which "
+                "computes anew what it held."
             )
         return data
 
@@ -201,7 +207,7 @@ class Trials:
 
     def rows(self, records: Sequence[Record]) -> list[pa.Table]:
         """Per-gene rows of each of these records."""
-        split = self._from_tables(records, lambda _, data: by_trial(pq.read_table(pa.BufferReader(data))))
+        split = self._from_tables(records, lambda _, data: by_trial(parsed(data)))
         return [rows[record.trial_id] for record, rows in zip(records, split, strict=True)]
 
     def prediction(self, record: Record) -> pd.DataFrame | None:
@@ -209,15 +215,10 @@ class Trials:
         name = f"predictions/{record.trial_id}.parquet"
         if name not in record.files:
             return None
-        try:
-            data = self.files.read(name)
-        except FileNotFoundError:
-            data = b""
-        if sha256(data) != record.files[name]["sha256"]:
-            raise BadInput(
-                f"{self.where}/{name} is missing or does not match its checksum; run the experiment again, which sets "
-                "the record aside and computes it anew."
-            )
+        data = self._read(name)
+        if data is None or sha256(data) != record.files[name]["sha256"]:
+            what = "is missing; " if data is None else "does not match its checksum; delete it and "
+            raise BadInput(f"{self.where}/{name} {what}run the experiment again, which computes its trial anew.")
         return pd.read_parquet(io.BytesIO(data)).set_index("spot")
 
 

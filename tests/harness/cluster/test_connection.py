@@ -53,7 +53,7 @@ def test_what_a_job_has_set_is_not_set_twice(monkeypatch: pytest.MonkeyPatch) ->
     job = {"runtime_env": {"working_dir": "gcs://x", "env_vars": {"A": "theirs"}}}
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
 
-    with runtime_environment({"A": "ours", "B": "ours"}, ship=True) as environment:
+    with runtime_environment({"A": "ours", "B": "ours"}, "auto") as environment:
         assert environment == {"env_vars": {"B": "ours"}}
 
 
@@ -61,7 +61,7 @@ def test_the_code_that_is_shipped_is_all_of_ours_and_nothing_else(monkeypatch: p
     from pathlib import Path
 
     monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
-    with runtime_environment({}, ship=True) as environment:
+    with runtime_environment({}, "auto") as environment:
         shipped = Path(environment["working_dir"])
         assert {path.name for path in shipped.iterdir()} == {"harness", "models", "reports", "experiments"}
         assert (shipped / "harness/cluster/worker.py").exists()

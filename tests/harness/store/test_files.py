@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
+import re
+import socket
+import stat
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import cloudpickle
 import pytest
 
 from harness.errors import BadInput
-from harness.store import Store, files_at
-from harness.store.files import StoreFailed
+from harness.store import Store, files_at, remote_files
+from harness.store.files import Files, StoreFailed
+from tests.harness.store.test_trials import asked
 from tests.object_store import SECRET
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_what_is_written_is_read_listed_and_deleted(where: str) -> None:
@@ -58,14 +71,41 @@ def test_what_another_writes_is_seen_at_once(where: str) -> None:
     assert not mine.exists("a/x.json")
 
 
-def test_of_many_who_create_a_file_one_does(where: str) -> None:
+def test_of_many_threads_that_create_a_file_one_does(where: str) -> None:
     several = [files_at(where) for _ in range(8)]
 
     with ThreadPoolExecutor(8) as threads:
-        made = list(threads.map(lambda i: several[i].create("claims/t.json", str(i).encode()), range(8)))
+        for name in [f"claims/{i}.json" for i in range(8)]:
+            made = list(threads.map(lambda i, name=name: several[i].create(name, str(i).encode()), range(8)))
 
-    assert made.count(True) == 1
-    assert several[0].read("claims/t.json") == str(made.index(True)).encode()
+            assert made.count(True) == 1
+            assert several[0].read(name) == str(made.index(True)).encode()
+
+
+CREATES = """
+import sys, time
+from harness.store import files_at
+files = files_at(sys.argv[1])
+files.create(f"ready/{sys.argv[2]}", b"")
+while not files.exists("go"):
+    time.sleep(0.001)
+print(*[int(files.create(f"claims/{i}", sys.argv[2].encode())) for i in range(20)])
+"""
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_of_many_processes_that_create_a_file_one_does(where: str, count: int) -> None:
+    words = [sys.executable, "-c", CREATES, where]
+    several = [subprocess.Popen([*words, str(i)], stdout=subprocess.PIPE, cwd=ROOT) for i in range(count)]
+    files = files_at(where)
+    while len(files.sizes("ready", "")) < count:
+        assert all(each.poll() is None for each in several)
+        time.sleep(0.01)
+
+    files.write("go", b"")
+
+    made = [[int(word) for word in each.communicate()[0].split()] for each in several]
+    assert [sum(each) for each in zip(*made, strict=True)] == [1] * 20
 
 
 def test_a_file_that_is_not_written_to_the_end_is_not_there(where: str) -> None:
@@ -135,14 +175,29 @@ def test_a_store_travels_to_a_worker_without_its_secrets(where: str) -> None:
     store = Store(where)
     store.files.write("trials/x.json", b"{}")
 
-    sent = pickle.dumps(store)
+    for sent in (pickle.dumps(store), cloudpickle.dumps(store)):  # by the standard library, and as Ray does
+        assert SECRET.encode() not in sent
+        assert pickle.loads(sent).done() == {"x"}
+        assert pickle.loads(sent).where == store.where
 
-    assert SECRET.encode() not in sent
-    assert pickle.loads(sent).done() == {"x"}
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "memory://me:hidden-password@host/S",
+        "memory://host/S?sig=hidden-signature",
+        "s3://key:hidden-secret@bucket/S",  # s3fs takes all of it for the bucket's name, and says it
+    ],
+)
+def test_a_uri_with_a_password_or_a_signature_is_refused_without_a_word_of_it(uri: str) -> None:
+    with pytest.raises(BadInput, match="the login where its library looks for it") as refused:
+        Store(uri)
+
+    assert "hidden" not in str(refused.value)
 
 
-def test_a_uris_password_and_signature_are_in_no_name_and_no_message() -> None:
-    store = Store("memory://me:hidden-password@host/S?sig=hidden-signature")
+def test_a_user_in_a_uri_is_in_no_name_and_no_message() -> None:
+    store = Store("memory://hidden-user@host/S")
 
     assert "hidden" not in store.where
     with pytest.raises(BadInput) as refused:
@@ -150,9 +205,62 @@ def test_a_uris_password_and_signature_are_in_no_name_and_no_message() -> None:
     assert "hidden" not in str(refused.value)
 
 
+def test_a_web_address_is_refused() -> None:
+    with pytest.raises(BadInput, match="is a web address, where nothing can be written"):
+        Store("https://host/S")
+
+
 def test_a_bucket_that_is_not_there_cannot_be_written(bucket: str) -> None:
-    with pytest.raises(StoreFailed, match=r"cannot be written .*bucket"):
-        files_at("s3://no-such-bucket/S").write("a", b"1")
+    files = files_at("s3://no-such-bucket/S")
+
+    for act in (lambda: files.write("a", b"1"), lambda: files.create("a", b"1"), lambda: parts(files, b"1")):
+        with pytest.raises(StoreFailed, match=r"^The store cannot be written \(s3://no-such-bucket/S/a\): .*\.$"):
+            act()
+
+
+def parts(files: Files, data: bytes) -> None:
+    with files.writing("a") as file:
+        file.write(data)
+
+
+def test_a_server_that_has_stopped_is_one_sentence_and_no_reason_to_delete_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("s3fs")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, value in {"ENDPOINT_URL": f"http://127.0.0.1:{port}", "ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": SECRET,
+                        "DEFAULT_REGION": "us-east-1", "MAX_ATTEMPTS": "1"}.items():  # fmt: skip
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setattr(remote_files, "TRIES", 1)
+    store = Store("s3://bucket/S")
+
+    with pytest.raises(StoreFailed, match=r"^The store cannot be written \(s3://bucket/S/a\): .*\.$") as failed:
+        store.files.write("a", b"1")
+    said = [str(failed.value)]
+    reads = (store.done, lambda: store.record("x"), lambda: store.files.changed("a"), store.asked, store.unfinished)
+    for read in (*reads, lambda: store.put_asked(asked())):
+        with pytest.raises(BadInput, match=r"s3://bucket/S.* cannot be reached") as unreached:
+            read()
+        said.append(str(unreached.value))
+    for text in said:
+        assert SECRET not in text
+        assert not re.search("delete|this version|damaged", text)
+
+
+def test_a_server_that_words_its_refusal_differently_has_still_refused(bucket: str) -> None:
+    files = files_at(f"{bucket}/worded")
+    files.create("a", b"1")
+    refusal = pytest.importorskip("botocore.exceptions").ClientError({"Error": {"Code": "PreconditionFailed"}}, "Put")
+
+    def put(*_: object, **__: object) -> None:
+        raise OSError(errno.EINVAL, "no") from refusal
+
+    files._fs.pipe_file = put  # type: ignore[attr-defined]
+
+    assert files.create("a", b"2") is False
+    assert files.read("a") == b"1"
 
 
 def test_an_unknown_protocol_is_refused_in_one_sentence() -> None:
@@ -193,3 +301,110 @@ def test_a_read_only_file_system_is_one_sentence(small_disk: Path) -> None:
     for act in (lambda: files.write("x", b""), lambda: files.create("x", b""), lambda: files.write("a/x", b"")):
         with pytest.raises(StoreFailed, match="read-only"):
             act()
+
+
+def test_what_cannot_be_created_on_a_full_disk_is_not_there(small_disk: Path) -> None:
+    files = files_at(small_disk)
+    with suppress(OSError):
+        (small_disk / "all of it").write_bytes(bytes(2**21))
+
+    with pytest.raises(StoreFailed, match="there is no room left"):
+        files.create("x.json", b"1" * 2**12)
+
+    assert not files.exists("x.json")
+
+
+def test_a_full_temporary_folder_is_a_failure_of_the_store_and_not_of_the_trial(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+
+    with pytest.raises(StoreFailed, match="there is no room left"):
+        parts(files_at("memory://host/S"), bytes(2**21))
+
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_folder_that_goes_while_it_is_written_to_is_a_failure_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = files_at(tmp_path / "S")
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)  # what it had made has gone again
+
+    for act in (lambda: files.write("a/x", b""), lambda: files.create("a/x", b"")):
+        with pytest.raises(StoreFailed, match="cannot be written"):
+            act()
+
+
+def test_a_folder_that_its_system_cannot_sync_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    files_at(tmp_path).write("a/x", b"1")
+
+    assert files_at(tmp_path).read("a/x") == b"1"
+
+
+def test_a_part_that_a_killed_process_has_left_is_no_file(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom harness.store import files_at\n"
+        "with files_at(sys.argv[1]).writing('trials/x.json') as file:\n"
+        "    file.write(b'{}')\n    file.flush()\n    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, cwd=ROOT)
+
+    assert len(list((tmp_path / "trials").iterdir())) == 1
+    assert Store(tmp_path).done() == set()
+
+
+def test_what_goes_while_it_is_listed_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = files_at(tmp_path)
+    for name in "abc":
+        files.write(f"trials/{name}.json", b"1")
+    real = os.scandir
+
+    @contextmanager
+    def scandir(path: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with real(path) as entries:
+            listed = list(entries)
+        (tmp_path / "trials/b.json").unlink()
+        yield listed
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+    assert files.sizes("trials", ".json") == {"a": 1, "c": 1}
+
+
+def test_others_may_do_with_a_file_what_the_umask_allows_however_many_threads_write(tmp_path: Path) -> None:
+    files, before = files_at(tmp_path), os.umask(0o002)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda i: files.write(f"a/{i}", b""), range(200)))
+        files.create("a/created", b"")
+        found = os.umask(0o002)
+    finally:
+        os.umask(before)
+
+    assert found == 0o002
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a").iterdir()} == {0o664}
+
+
+def test_a_folder_is_no_file_of_a_listing_and_a_file_no_folder(where: str) -> None:
+    files = files_at(where)
+    files.write("a/x.json/y", b"")
+    files.write("a/z.json", b"")
+
+    assert files.sizes("a", ".json") == {"z": 0}
+    assert files.folders("a") == ["x.json"]
+
+
+def test_what_is_moved_and_not_there_is_not_found(where: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        files_at(where).move("a/none", "b/none")
