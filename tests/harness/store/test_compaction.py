@@ -1,36 +1,54 @@
-"""`spadit compact`: readers cannot tell, not when it is interrupted, and not from the report's bytes."""
+"""`spadit compact`: readers cannot tell, whatever comes between, and wherever it is interrupted."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import itertools
+import os
+import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from harness.record import Record
+from harness.errors import BadInput
+from harness.record import Outcome, Record
 from harness.store import Store
 from harness.store import compaction as module
-from harness.store.compaction import compact
+from harness.store.compaction import FORGOTTEN, compact
+from harness.store.damage import damaged_names, set_aside, verified
 from harness.store.files import LocalFiles
+from reports.figures import drawing
 from reports.report import write_report
-from tests.reports.stores import Plan, Variant, build, row
+from tests.reports.stores import Plan, Variant, build, genes, qualities
 
-GENES = {"one": [f"g{i}" for i in range(7)], "two": [f"h{i}" for i in range(9)]}
-
-
-def value(*at: Any) -> dict[str, float]:
-    """A score that differs from trial to trial and gene to gene."""
-    return row((hash_(at) % 1000) / 1000 - 0.2)
+VARIANTS = {"A": Variant(), "B": Variant(method="other", random=False), "C": Variant(method="third")}
+VALUES = qualities({"A": 0.5, "B": 0.3, "C": 0.45})
+SIXTY = Plan(VARIANTS, VALUES, {"one": genes(9), "two": genes(12)}, folds=3, seeds=(0, 1), rates=(1.0, 0.5))
+EIGHT = Plan({"A": Variant()}, VALUES, {"one": genes(6), "two": genes(4)}, rates=(1.0, 0.5))
 
 
-def hash_(at: tuple[Any, ...]) -> int:
-    return sum(ord(c) * (i + 7) ** 3 for i, c in enumerate(repr(at)))
+def like(store: Store, trial_id: str) -> Outcome:
+    """What another trial gave, as if it were a trial of its own."""
+    record = store.records()[0]
+    table = store.rows([record])[0]
+    table = table.set_column(0, "trial_id", pa.array([trial_id] * table.num_rows))
+    return Outcome(dataclasses.replace(record, trial_id=trial_id, seed=7, files={}), table)
 
 
-PLAN = Plan({"A": Variant(), "B": Variant(method="other", random=False)}, value, GENES, seeds=(0, 1), rates=(1.0, 0.5))
+def odd(store: Store) -> None:
+    """One more trial, with a metric that no other has, and its prediction kept."""
+    outcome = like(store, "f" * 16)
+    assert outcome.genes is not None
+    table = outcome.genes.append_column("own", pa.array(np.arange(outcome.genes.num_rows, dtype=float)))
+    prediction = np.arange(6, dtype=np.float32).reshape(3, 2)
+    store.put(Outcome(outcome.record, table, prediction, ("g", "h"), np.arange(3)), keep_prediction=True)
 
 
 def seen(store: Store) -> dict[str, Any]:
@@ -40,132 +58,254 @@ def seen(store: Store) -> dict[str, Any]:
         "done": store.done(),
         "records": records,
         "genes": store.genes(records),
-        "some": store.genes(records[3:5][::-1]),
+        "some": store.genes(records[5:2:-1]),
+        "predictions": [store.prediction(record) for record in records],
         "has": [store.has(record.trial_id) for record in records],
+        "unfinished": store.unfinished(),
+        "verified": verified(store, [record.trial_id for record in records]),
     }
 
 
-def same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    for name, value_ in one.items():
-        if isinstance(value_, pd.DataFrame):
-            pd.testing.assert_frame_equal(value_, other[name])
-        else:
-            assert value_ == other[name]
+def same(one: Any, other: Any) -> None:
+    """Equal, frames with their columns, types and order of rows."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one:
+            same(one[name], other[name])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for mine, theirs in zip(one, other, strict=True):
+            same(mine, theirs)
+    elif isinstance(one, pd.DataFrame):
+        pd.testing.assert_frame_equal(one, other)
+    else:
+        assert one == other
 
 
-def tables(store: Store, out: Path) -> dict[str, bytes]:
+@pytest.fixture
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of eight trials and an odd one, of which some were packed already, in two steps."""
+    root = tmp_path_factory.mktemp("half")
+    store = build(root, EIGHT)
+    odd(store)
+    small = [p for p in sorted(root.glob("trials/*")) if p.stem != "f" * 16]
+    _compact_only(store, [small[0], small[1]])
+    _compact_only(store, [small[2]])
+    assert len(store.packs.ids()) == 3
+    return root
+
+
+def _compact_only(store: Store, records: list[Path]) -> None:
+    others = {path: path.read_bytes() for path in records[0].parent.iterdir() if path not in records}
+    for path in others:
+        path.unlink()
+    compact(store)
+    for path, data in others.items():
+        path.write_bytes(data)
+
+
+@pytest.fixture
+def copies(half: Path, tmp_path: Path) -> Iterator[Path]:
+    """As many copies of it as are asked for."""
+    return (Path(shutil.copytree(half, tmp_path / str(n))) for n in itertools.count())
+
+
+# -- what a reader sees -----------------------------------------------------------------------------------------------
+
+
+def written(store: Store, out: Path) -> dict[str, bytes]:
     write_report(store, out)
     return {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.suffix in (".csv", ".md", ".tex")}
 
 
-def test_records_rows_and_every_table_of_the_report_are_the_same_to_the_byte(tmp_path: Path) -> None:
-    store = build(tmp_path / "S", PLAN)
-    before, report = seen(store), tables(store, tmp_path / "before")
+def test_readers_and_every_table_of_the_report_are_the_same_to_the_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "saved", lambda name, draw: dict.fromkeys(("pdf", "png", "svg"), b"<svg></svg>"))
+    store = build(tmp_path / "S", SIXTY)
+    odd(store)
+    before, report = seen(store), written(store, tmp_path / "before")
+    assert len(before["done"]) == 61
 
-    count = compact(store)
+    assert compact(store) == 61
 
-    assert count == len(before["done"]) == 24
     assert store.files.sizes("trials", ".json") == store.files.sizes("genes", ".parquet") == {}
     for reader in (store, Store(tmp_path / "S")):
         same(before, seen(reader))
-    assert tables(store, tmp_path / "after") == report
+    assert written(store, tmp_path / "after") == report
+    assert len(report) > 20
 
 
-def test_it_works_under_a_uri(where: str) -> None:
-    store = build(Path(where), PLAN) if "://" not in where else built(where)
+def test_it_works_wherever_a_store_lies(where: str) -> None:
+    store = build(where, EIGHT)  # type: ignore[arg-type]
+    odd(store)
     before = seen(store)
 
-    compact(store)
+    assert compact(store) == 9
 
     same(before, seen(Store(where)))
+    assert store.files.sizes("trials", ".json") == store.files.sizes("genes", ".parquet") == {}
+    assert store.files.sizes("claims", "") == {}
 
 
-def built(where: str) -> Store:
-    """`build` for a URI: a store of the same content, copied."""
-    import tempfile
+def test_later_trials_are_merged_into_what_is_there_and_doing_it_again_changes_nothing(half: Path) -> None:
+    store = Store(half)
+    before = seen(store)
 
-    target = Store(where)
-    with tempfile.TemporaryDirectory() as folder:
-        build(Path(folder), PLAN)
-        for path in Path(folder).rglob("*.*"):
-            target.files.write(path.relative_to(folder).as_posix(), path.read_bytes())
-    return target
+    assert compact(store) == 6
 
-
-def test_later_trials_are_merged_into_what_is_there_and_doing_it_again_changes_nothing(tmp_path: Path) -> None:
-    store = build(tmp_path, PLAN)
-    late = sorted((tmp_path / "trials").iterdir())[::3]
-    aside = {path: path.read_bytes() for path in late}
-    whole = seen(store)
-    for path in late:
-        path.unlink()
-    compact(store)
-    for path, data in aside.items():
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-
-    assert compact(store) == len(late)
-    same(whole, seen(store))
+    same(before, seen(store))
     assert len(store.packs.all()) == 1
-    there = sorted((tmp_path / "packs").iterdir())
+    there = {path: path.read_bytes() for path in half.glob("packs/records-*")}
     assert compact(store) == 0
-    assert sorted((tmp_path / "packs").iterdir()) == there
+    assert {path: path.read_bytes() for path in half.glob("packs/records-*")} == there
 
 
-def test_full_packs_are_left_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FULL", 10)
-    store = build(tmp_path, PLAN)
-    whole = seen(store)
+def test_full_packs_are_left_as_they_are(half: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FULL", 4)
+    store = Store(half)
+    before = seen(store)
+    compact(store)
+    full = {pack.name for pack in store.packs.all() if len(pack.records) == 4}
+    store.put(like(store, "e" * 16))
 
     compact(store)
 
-    assert sorted(len(pack.records) for pack in store.packs.all()) == [4, 10, 10]
-    same(whole, seen(Store(tmp_path)))
+    assert sorted(len(pack.records) for pack in store.packs.all()) == [2, 4, 4]
+    assert full < {pack.name for pack in store.packs.all()}
+    assert store.done() == before["done"] | {"e" * 16}
+
+
+def test_a_file_of_packs_is_named_by_its_content_and_the_same_trials_give_the_same_files(
+    copies: Iterator[Path],
+) -> None:
+    one, other = next(copies), next(copies)
+    compact(Store(one))
+    compact(Store(other))
+
+    names = sorted(path.name for path in (one / "packs").iterdir())
+    assert names == sorted(path.name for path in (other / "packs").iterdir())
+    for path in (one / "packs").iterdir():
+        assert path.stem.rpartition("-")[2] == hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+
+
+# -- what comes between -----------------------------------------------------------------------------------------------
+
+OPERATIONS = ("sizes", "read", "exists", "write", "create", "delete", "move", "changed")
+
+
+def between(
+    patch: pytest.MonkeyPatch, n: int, act: Callable[[], Any], names: tuple[str, ...] = OPERATIONS
+) -> list[int]:
+    """Do something else just before the n-th operation on files that follows; the list gets an entry once it is."""
+    happened: list[int] = []
+    count, lock = itertools.count(), threading.Lock()
+    for name in names:
+        real = getattr(LocalFiles, name)
+
+        def operation(self: LocalFiles, *words: Any, real: Callable[..., Any] = real) -> Any:
+            with lock:
+                mine = not happened and next(count) == n
+                happened.extend([n] if mine else [])
+            if mine:
+                act()
+            return real(self, *words)
+
+        patch.setattr(LocalFiles, name, operation)
+    return happened
+
+
+def every(
+    copies: Iterator[Path], act: Callable[[Path], Any], other: Callable[[Path], Any]
+) -> Iterator[tuple[Path, Any]]:
+    """A copy and what `act` returned, for each operation of it between which `other` can come."""
+    for n, root in enumerate(copies):
+        with pytest.MonkeyPatch.context() as patch:
+            happened = between(patch, n, lambda root=root: other(root))
+            result = act(root)
+        if not happened:
+            assert n > 10
+            return
+        yield root, result
+        shutil.rmtree(root)
+
+
+def test_a_reader_sees_everything_wherever_a_compaction_comes_between(half: Path, copies: Iterator[Path]) -> None:
+    whole = seen(Store(half))
+
+    for _, result in every(copies, lambda root: seen(Store(root)), lambda root: compact(Store(root))):
+        same(whole, result)
+
+
+def test_a_reader_that_has_read_before_sees_everything_too(half: Path, copies: Iterator[Path]) -> None:
+    whole = seen(Store(half))
+
+    def again(root: Path) -> dict[str, Any]:
+        store = Store(root)
+        store.packs.all()
+        compact(Store(root))
+        return seen(store)
+
+    same(whole, again(next(copies)))
+
+
+def test_two_compactions_at_once_lose_nothing_and_neither_complains(half: Path, copies: Iterator[Path]) -> None:
+    whole = seen(Store(half))
+
+    for root, _ in every(copies, lambda root: compact(Store(root)), lambda root: compact(Store(root))):
+        same(whole, seen(Store(root)))
+        compact(Store(root))
+        assert [len(pack.records) for pack in Store(root).packs.all()] == [9]
+        assert not list(root.glob("trials/*"))
+
+
+def test_a_trial_that_finishes_while_others_are_merged_is_there(half: Path, copies: Iterator[Path]) -> None:
+    whole = seen(Store(half))
+    late = like(Store(half), "e" * 16)
+
+    for root, _ in every(copies, lambda root: compact(Store(root)), lambda root: Store(root).put(late)):
+        assert Store(root).done() == whole["done"] | {"e" * 16}
+        compact(Store(root))
+        assert Store(root).done() == whole["done"] | {"e" * 16}
+        assert len(Store(root).genes([Store(root).record("e" * 16)])) == late.genes.num_rows  # type: ignore[union-attr]
 
 
 class Crash(Exception):  # noqa: N818 - nobody's mistake
     """The power is gone."""
 
 
-def crashing(monkeypatch: pytest.MonkeyPatch, after: int) -> Callable[[], int]:
-    """Let so many writes and deletions happen, then crash; returns how many there were."""
-    count = 0
-    for name in ("write", "delete"):
-        real = getattr(LocalFiles, name)
+@pytest.mark.parametrize("full", [4, 10_000])
+def test_interrupted_at_any_write_or_deletion_nothing_is_lost_and_the_next_one_ends_it(
+    half: Path, copies: Iterator[Path], full: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FULL", full)
+    whole = seen(Store(half))
 
-        def act(self: LocalFiles, *words: Any, real: Callable[..., None] = real) -> None:
-            nonlocal count
-            if count >= after:
-                raise Crash
-            count += 1
-            real(self, *words)
+    def crash() -> None:
+        raise Crash
 
-        monkeypatch.setattr(LocalFiles, name, act)
-    return lambda: count
-
-
-def test_interrupted_at_any_write_or_deletion_nothing_is_lost_and_the_next_one_ends_it(tmp_path: Path) -> None:
-    plan = Plan({"A": Variant()}, value, {"one": GENES["one"]}, rates=(1.0, 0.5))
-    whole = seen(build(tmp_path / "whole", plan))
-    ended, after = False, 0
-    while not ended:
-        store = build(tmp_path / str(after), plan)
+    for n, root in enumerate(copies):
         with pytest.MonkeyPatch.context() as patch:
-            crashing(patch, after)
+            happened = between(patch, n, crash, ("write", "delete"))
             try:
-                compact(store)
-                ended = True
+                compact(Store(root))
             except Crash:
-                pass
-        same(whole, seen(Store(tmp_path / str(after))))
-        compact(Store(tmp_path / str(after)))
-        same(whole, seen(Store(tmp_path / str(after))))
-        after += 1
-    assert after > 8
+                assert happened
+        same(whole, seen(Store(root)))
+        compact(Store(root))
+        same(whole, seen(Store(root)))
+        assert sum(len(pack.records) for pack in Store(root).packs.all()) == 9
+        assert not [*root.glob("trials/*"), *root.glob("genes/*")]
+        shutil.rmtree(root)
+        if not happened:
+            break
+    assert n > 15
 
 
-def test_a_reader_that_reads_meanwhile_sees_everything_all_the_time(tmp_path: Path) -> None:
-    store = build(tmp_path, PLAN)
+def test_readers_beside_it_see_everything_all_the_time(tmp_path: Path) -> None:
+    plan = SIXTY if os.environ.get("SPADIT_LONG") else EIGHT
+    store = build(tmp_path, plan)
+    odd(store)
     whole, wrong, ended = seen(store), [], threading.Event()
 
     def read() -> None:
@@ -186,34 +326,73 @@ def test_a_reader_that_reads_meanwhile_sees_everything_all_the_time(tmp_path: Pa
     assert wrong == []
 
 
-def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
-    whole = seen(build(tmp_path, PLAN))
-    several = [threading.Thread(target=lambda: _suppressed(lambda: compact(Store(tmp_path)))) for _ in range(2)]
-
-    for each in several:
-        each.start()
-    for each in several:
-        each.join()
-
-    same(whole, seen(Store(tmp_path)))
+# -- what is done to packs --------------------------------------------------------------------------------------------
 
 
-def _suppressed(act: Callable[[], Any]) -> None:
-    # The other has deleted what it was reading: one of both ends, and says so.
-    try:
-        act()
-    except Exception as error:
-        print(error)
-
-
-def test_a_superseded_trial_leaves_its_pack_and_the_others_stay(tmp_path: Path) -> None:
-    store = build(tmp_path, PLAN)
+def test_a_superseded_trial_leaves_its_pack_and_the_others_stay(half: Path) -> None:
+    store = Store(half)
     compact(store)
     first, *others = sorted(store.done())
-    record = store.record(first)
+    record, table = store.record(first), store.rows([store.record(first)])[0]
 
     store.supersede([first])
 
-    assert store.done() == set(others)
-    assert Record.from_json((tmp_path / f"superseded/{first}-{record.code}.json").read_bytes()) == record
-    assert len(store.genes(store.records())) > 0
+    assert store.done() == Store(half).done() == set(others)
+    assert Record.from_json((half / f"superseded/{first}-{record.code}.json").read_bytes()) == record
+    assert set(store.genes(store.records())["trial_id"]) == set(others)
+    store.put(Outcome(dataclasses.replace(record, code="new", files={}), table))
+    assert compact(store) == 1
+    assert (store.record(first).code, store.done()) == ("new", {first, *others})
+    assert store.rows([store.record(first)])[0].equals(table)
+
+
+def test_a_trial_that_is_set_aside_leaves_its_pack_its_bytes_are_kept_and_it_can_come_again(half: Path) -> None:
+    store = Store(half)
+    compact(store)
+    whole = seen(store)
+    first, *others = sorted(store.done())
+    record, table = store.record(first), store.rows([store.record(first)])[0]
+    (pack,) = half.glob("packs/records-*")
+    data = pack.read_bytes()
+
+    set_aside(store, [first])
+
+    assert store.done() == Store(half).done() == set(others)
+    assert [(half / "damaged" / name).read_bytes() for name in damaged_names(store)] == [data]
+    store.put(Outcome(dataclasses.replace(record, files={}), table))
+    compact(store)
+    same(whole, seen(store))
+
+
+def test_what_is_damaged_is_not_merged_and_nothing_is_changed(half: Path, tmp_path: Path) -> None:
+    for n, pattern in enumerate(("trials/*", "genes/*", "packs/records-*", "packs/genes-*")):
+        root = Path(shutil.copytree(half, tmp_path / str(n)))
+        named = {name for pack in Store(root).packs.all() for name in pack.genes.values()}
+        paths = [p for p in sorted(root.glob(pattern)) if not p.name.startswith("genes-") or f"packs/{p.name}" in named]
+        paths[0].write_bytes(paths[0].read_bytes()[:-1])
+        before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+        with pytest.raises(BadInput, match=r"(is damaged|does not match|as long as it was).*run the experiment again"):
+            compact(Store(root))
+
+        after = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        assert {path: after.get(path) for path in before} == before, pattern
+
+
+def test_what_merging_has_left_goes_once_nobody_can_be_reading_it(half: Path) -> None:
+    store = Store(half)
+    merged = {half / name for pack in store.packs.all() for name in pack.genes.values()}
+    for path in merged:
+        os.utime(path, (path.stat().st_mtime - 2 * FORGOTTEN,) * 2)
+    (half / "packs/genes-0.parquet").write_bytes(b"about to be named")
+
+    compact(store)
+    named = {half / name for pack in store.packs.all() for name in pack.genes.values()}
+    left = merged - named
+    assert left
+    assert all(path.exists() for path in left)
+
+    compact(store)
+    assert not any(path.exists() for path in left)
+    assert (half / "packs/genes-0.parquet").exists()
+    assert store.files.sizes("claims", "") == {}

@@ -1,166 +1,298 @@
-"""What is not as it was written is found, set aside and missing; whole things stay what they are."""
+"""What is not as it was written is found, refused by readers, set aside and computed again; all else stays."""
 
 from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import Experiment, KFold
+from harness.card import put_card
+from harness.datasets import load
+from harness.datasets.simulated import write_pair
 from harness.errors import BadInput
-from harness.pair import PairedSample
-from harness.protocol import KFold, Protocol, prepare
-from harness.record import Record
-from harness.sealed import Damaged, sealed, unsealed
+from harness.protocol import prepare
+from harness.record import Outcome, Record
+from harness.results import Plan, make_plan
+from harness.sealed import SCHEMA, Damaged, sealed, unsealed
 from harness.store import Store
 from harness.store.compaction import compact
 from harness.store.damage import damaged_names, set_aside, state, verified
-from harness.trial import Trial, run_trial
-from tests.toys import Noise
+from harness.trial import run_trial
+from reports.reading.scores import read
+from tests.conftest import tiny_pair
+from tests.toys import Noise, VisibleMean
+
+EXPERIMENT = Experiment("few", {"noise": Noise(), "mean": VisibleMean()}, ["tiny"], split=KFold(2), seeds=range(2))
 
 
-def filled(where: str | Path, tiny: PairedSample, trials: int = 2) -> Store:
-    """A store of so many finished trials, with their predictions."""
-    store, data = Store(where), prepare(tiny, Protocol())
-    for seed in range(trials):
-        store.put(run_trial(Trial(Noise(), "tiny", data.dataset_id, KFold(3), 0, seed), data), keep_prediction=True)
-    return store
+@dataclass(frozen=True)
+class Grid:
+    """Six finished trials with their predictions, in two stores: as small files, and packed."""
 
+    data: Path
+    outcomes: list[Outcome]
+    small: Path
+    packed: Path
 
-def flipped(data: bytes) -> bytes:
-    at = random.Random(0).randrange(len(data))
-    return data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+    def plan(self, where: str | Path) -> Plan:
+        return make_plan(EXPERIMENT, Store(where), self.data)
 
-
-SPOILT: dict[str, Callable[[bytes], bytes]] = {
-    "truncated": lambda data: data[: len(data) // 2],
-    "emptied": lambda _: b"",
-    "flipped": flipped,
-    "prolonged": lambda data: data + b" ",
-}
+    def computed(self, store: Store, ids: set[str]) -> None:
+        """As if these had been run again."""
+        for outcome in self.outcomes:
+            if outcome.record.trial_id in ids:
+                store.put(outcome, keep_prediction=True)
 
 
 @pytest.fixture(scope="module")
-def written(tiny: PairedSample) -> bytes:
-    data = prepare(tiny, Protocol())
-    return run_trial(Trial(Noise(), "tiny", data.dataset_id, KFold(3), 0, 0), data).record.to_json()
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
+    root = tmp_path_factory.mktemp("grid")
+    write_pair(tiny_pair(), root / "D")
+    pair = load("tiny", [root / "D"])
+    data = prepare(pair, EXPERIMENT.protocol)
+    outcomes = [run_trial(trial, data) for trial in EXPERIMENT.trials({"tiny": pair.id})]
+    found = Grid(root / "D", outcomes, root / "S", root / "P")
+    for where in (found.small, found.packed):
+        store = Store(where)
+        found.computed(store, {outcome.record.trial_id for outcome in outcomes})
+        put_card(store, pair, data)
+        store.put_asked(EXPERIMENT.asked({"tiny": {"dataset_id": pair.id, "synthetic": ""}}, "2026-01-01"))
+    assert compact(Store(found.packed)) == len(outcomes) == 6
+    return found
 
 
-@given(st.data())
-def test_any_flipped_bit_of_a_record_is_found(written: bytes, data: st.DataObject) -> None:
-    at, bit = data.draw(st.integers(0, len(written) - 1)), data.draw(st.integers(0, 7))
-    spoilt = written[:at] + bytes([written[at] ^ (1 << bit)]) + written[at + 1 :]
-
-    with pytest.raises(Damaged):
-        Record.from_json(spoilt)
+def flipped(data: bytes, at: int) -> bytes:
+    """With one bit the other way round, the at-th."""
+    byte, bit = divmod(at, 8)
+    return data[:byte] + bytes([data[byte] ^ (1 << bit)]) + data[byte + 1 :]
 
 
-@given(st.integers(0, 10**4))
-def test_a_record_that_was_cut_anywhere_is_found(written: bytes, at: int) -> None:
-    with pytest.raises(Damaged):
-        Record.from_json(written[: at % len(written)])
+SPOILT: dict[str, Callable[[bytes], bytes | None]] = {
+    "truncated": lambda data: data[: len(data) // 2],
+    "emptied": lambda _: b"",
+    "flipped": lambda data: flipped(data, random.Random(0).randrange(8 * len(data))),
+    "prolonged": lambda data: data + b" ",
+    "removed": lambda _: None,
+}
+
+KINDS = {
+    "record": "trials/*",
+    "genes": "genes/*",
+    "prediction": "predictions/*",
+    "packed records": "packs/records-*",
+    "packed genes": "packs/genes-*",
+}
+
+
+def everything(store: Store) -> list[pd.DataFrame | None]:
+    """All that a report reads of trials."""
+    comparison = read(store, store.asked("few")[-1])
+    kept = [comparison.kept.prediction(label, "tiny", 1.0) for label in ("noise", "mean")]
+    return [store.genes(store.records()), *kept]
+
+
+# -- one record, byte by byte -----------------------------------------------------------------------------------------
+
+
+def test_every_flipped_bit_of_a_record_is_found(grid: Grid) -> None:
+    written = grid.outcomes[0].record.to_json()
+
+    for at in range(8 * len(written)):
+        with pytest.raises(Damaged):
+            Record.from_json(flipped(written, at))
+
+
+def test_a_record_that_was_cut_anywhere_is_found(grid: Grid) -> None:
+    written = grid.outcomes[0].record.to_json()
+
+    for length in range(len(written)):
+        with pytest.raises(Damaged):
+            Record.from_json(written[:length])
 
 
 @given(st.dictionaries(st.text(min_size=1), st.none() | st.integers() | st.text() | st.lists(st.text()), max_size=5))
 def test_what_was_sealed_comes_back_as_it_was(values: dict[str, object]) -> None:
-    values = {**{k: v for k, v in values.items() if k != "sha256"}, "schema": 2}
+    values = {**{k: v for k, v in values.items() if k != "sha256"}, "schema": SCHEMA}
 
     assert unsealed(sealed(values)) == values
     assert json.loads(sealed(values)).items() >= values.items()  # it is JSON, for others to read
 
 
-def test_a_record_of_an_earlier_version_is_refused_and_not_called_damaged(tmp_path: Path, written: bytes) -> None:
-    values = {k: v for k, v in json.loads(written).items() if k not in ("sha256", "earlier", "resources")}
+def test_a_record_of_an_earlier_version_is_refused_and_neither_called_damaged_nor_moved(
+    grid: Grid, tmp_path: Path
+) -> None:
+    record = grid.outcomes[0].record
+    values = {k: v for k, v in json.loads(record.to_json()).items() if k not in ("sha256", "earlier", "resources")}
     old = json.dumps({**values, "schema": 1}, indent=1).encode()
-    Store(tmp_path).files.write("trials/0000000000000000.json", old)
+    store = Store(tmp_path)
+    store.files.write(f"trials/{record.trial_id}.json", old)
 
-    for read in (lambda: verified(Store(tmp_path), ["0" * 16]), lambda: Store(tmp_path).records()):
-        with pytest.raises(BadInput, match="schema 1, which had no checksums"):
-            read()
-
-
-@pytest.mark.parametrize("how", SPOILT)
-@pytest.mark.parametrize("folder", ["trials", "genes"])
-def test_a_damaged_file_makes_its_trial_missing_and_no_other(
-    where: str, tiny: PairedSample, folder: str, how: str
-) -> None:
-    store = filled(where, tiny)
-    spoilt, whole = sorted(store.done())
-    name = f"{folder}/{spoilt}{'.json' if folder == 'trials' else '.parquet'}"
-    before = store.files.read(name)
-    after = SPOILT[how](before)
-    store.files.write(name, after)
-    if folder == "genes" and len(after) == len(before) and where.startswith("s3"):
-        return  # an object store has checksums of its own; here a table is compared when it is read
-
-    records, wrong = verified(store, store.done())
-    set_aside(store, wrong)
-
-    assert list(records) == [whole]
-    assert list(wrong) == [spoilt]
-    assert name in wrong[spoilt]
-    assert store.done() == {whole}
-    kept = [store.files.read(f"damaged/{each}") for each in damaged_names(store)]
-    assert after in kept
-    assert len(store.genes(store.records())) == len(store.genes([store.record(whole)]))
+    for act in (lambda: grid.plan(tmp_path), store.records, lambda: compact(store)):
+        with pytest.raises(BadInput, match=r"schema 1, which had no checksums; .*use a store of this version\.$"):
+            act()
+    assert store.files.read(f"trials/{record.trial_id}.json") == old
 
 
-def test_a_missing_table_makes_its_trial_missing(where: str, tiny: PairedSample) -> None:
-    store = filled(where, tiny)
-    gone, kept = sorted(store.done())
-    store.files.delete(f"genes/{gone}.parquet")
-
-    assert list(verified(store, [gone, kept])[1]) == [gone]
-
-
-def test_a_prediction_that_was_cut_is_found_and_one_that_was_changed_is_refused_when_read(
-    where: str, tiny: PairedSample
-) -> None:
-    store = filled(where, tiny)
-    cut, changed = sorted(store.done())
-    for trial_id, how in ((cut, "truncated"), (changed, "flipped")):
-        name = f"predictions/{trial_id}.parquet"
-        store.files.write(name, SPOILT[how](store.files.read(name)))
-
-    assert list(verified(store, [cut, changed])[1]) == [cut]
-    with pytest.raises(BadInput, match="does not match its checksum"):
-        store.prediction(store.record(changed))
-    assert state(store, store.record(changed), f"predictions/{changed}.parquet") == "damaged"
+# -- files of a store -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", SPOILT)
-@pytest.mark.parametrize("kind", ["records", "genes"])
-def test_a_damaged_pack_is_set_aside_with_all_it_holds_and_what_it_held_can_be_computed_again(
-    where: str, tiny: PairedSample, kind: str, how: str
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_damaged_is_missing_with_a_reason_refused_set_aside_and_computed_again(
+    grid: Grid, tmp_path: Path, kind: str, how: str
 ) -> None:
-    store = filled(where, tiny)
-    ids = store.done()
-    compact(store)
-    [name] = [f"packs/{n}.parquet" for n in store.files.sizes("packs", ".parquet") if n.startswith(kind)]
-    store.files.write(name, SPOILT[how](store.files.read(name)))
+    root = Path(shutil.copytree(grid.packed if "packed" in kind else grid.small, tmp_path / "S"))
+    whole, ids = everything(Store(root)), Store(root).done()
+    path = sorted(root.glob(KINDS[kind]))[0]
+    lost = ids if "packed" in kind else {path.stem}
+    before, after = path.read_bytes(), SPOILT[how](path.read_bytes())
+    path.unlink() if after is None else path.write_bytes(after)
+    if (kind, how) == ("prediction", "flipped"):  # found when it is read, and then removed by hand
+        assert grid.plan(root).damaged == {}
+        with pytest.raises(BadInput, match=r"does not match its checksum; delete it and run the experiment again"):
+            everything(Store(root))
+        path.unlink()
+        after = None
 
-    fresh = Store(where)  # another process, which has read nothing yet
-    whole, wrong = verified(fresh, ids)
-    set_aside(fresh, wrong)
+    plan = grid.plan(root)
 
-    assert whole == {}
-    assert fresh.done() == set()
-    assert set(wrong) == (set() if kind == "records" else ids)
-    assert damaged_names(fresh)
-    filled(where, tiny)
-    assert fresh.done() == ids
-    assert len(fresh.genes(fresh.records())) == 16
+    assert {trial.id for trial in plan.missing()} == lost
+    assert set(plan.done) == ids - lost
+    if how == "removed" and "record" in kind:  # as if they had not been run
+        assert plan.damaged == {}
+    else:
+        assert set(plan.damaged) == lost
+        assert all(path.relative_to(root).as_posix() in said for said in plan.damaged.values())
+        with pytest.raises(BadInput, match=r"run the experiment again[^.]*\.$") as refused:
+            everything(Store(root))
+        assert path.relative_to(root).as_posix() in str(refused.value)
+
+    store = plan.store
+    set_aside(store, plan.damaged)
+
+    kept = [store.files.read(f"damaged/{name}") for name in damaged_names(store)]
+    assert after is None or after in kept
+    assert not path.exists()
+    assert store.done() == Store(root).done() == ids - lost
+    grid.computed(store, lost)
+    assert grid.plan(root).missing() == []
+    for act in (lambda: None, lambda: compact(store)):
+        act()
+        for one, other in zip(whole, everything(store), strict=True):
+            pd.testing.assert_frame_equal(one, other)
+        assert verified(store, ids)[1] == {}
+    assert before not in kept
 
 
-def test_a_store_that_is_whole_has_nothing_damaged(where: str, tiny: PairedSample) -> None:
-    store = filled(where, tiny)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "prediction"])
+def test_any_flipped_bit_of_any_file_that_a_plan_reads_is_found(grid: Grid, tmp_path: Path, kind: str) -> None:
+    root = Path(shutil.copytree(grid.packed if "packed" in kind else grid.small, tmp_path / "S"))
+    path, ids = sorted(root.glob(KINDS[kind]))[0], Store(root).done()
+    data, lost = path.read_bytes(), ids if "packed" in kind else {path.stem}
 
-    records, wrong = verified(store, [*store.done(), "f" * 16])
+    for at in random.Random(1).sample(range(8 * len(data)), 40):
+        path.write_bytes(flipped(data, at))
 
-    assert (set(records), wrong) == (store.done(), {})
-    set_aside(store, wrong)
-    assert damaged_names(store) == []
+        assert set(verified(Store(root), ids)[1]) == lost, at
+        if kind != "record":
+            with pytest.raises(BadInput, match="does not match its"):
+                Store(root).genes(Store(root).records())
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("record", "flipped"),
+        ("genes", "truncated"),
+        ("genes", "removed"),
+        ("prediction", "truncated"),
+        ("packed records", "flipped"),
+        ("packed genes", "flipped"),
+    ],
+)
+def test_it_is_the_same_wherever_a_store_lies(grid: Grid, where: str, kind: str, how: str) -> None:
+    ids, root = Store(grid.small).done(), grid.packed if "packed" in kind else grid.small
+    files = Store(where).files
+    for path in root.rglob("*"):
+        if path.is_file():
+            files.write(path.relative_to(root).as_posix(), path.read_bytes())
+    path = sorted(root.glob(KINDS[kind]))[0]
+    name, after = path.relative_to(root).as_posix(), SPOILT[how](path.read_bytes())
+    files.delete(name) if after is None else files.write(name, after)
+    lost = ids if "packed" in kind else {path.stem}
+
+    plan = grid.plan(where)
+    assert set(plan.damaged) == {trial.id for trial in plan.missing()} == lost
+    with pytest.raises(BadInput, match="run the experiment again"):
+        everything(Store(where))
+    set_aside(plan.store, plan.damaged)
+
+    assert Store(where).done() == ids - lost
+    assert after is None or after in [files.read(f"damaged/{each}") for each in damaged_names(Store(where))]
+    grid.computed(plan.store, lost)
+    assert grid.plan(where).missing() == []
+
+
+def test_a_table_that_was_changed_under_a_uri_is_refused_when_it_is_read_and_missing_once_it_is_deleted(
+    grid: Grid, bucket: str
+) -> None:
+    store = Store(f"{bucket}/changed")
+    grid.computed(store, {grid.outcomes[0].record.trial_id})
+    [record] = store.records()
+    name = f"genes/{record.trial_id}.parquet"
+    store.files.write(name, flipped(store.files.read(name), 1000))  # its storage has checksums of its own
+
+    assert verified(store, store.done())[1] == {}
+    with pytest.raises(BadInput, match="does not match its checksum; delete it and run the experiment again"):
+        store.genes([record])
+    assert state(store, record, name) == "damaged"
+    store.files.delete(name)
+
+    assert set(verified(store, store.done())[1]) == store.done()
+
+
+def test_a_trial_of_which_nothing_is_left_is_missing_and_the_next_run_sets_the_rest_aside(
+    grid: Grid, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(grid.packed, tmp_path / "S"))
+    for path in (root / "packs").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+
+    plan = grid.plan(root)
+
+    assert len(plan.missing()) == 6
+    assert plan.damaged == {}
+    set_aside(plan.store, plan.damaged)
+    assert any(name.startswith("packs-records-") for name in damaged_names(plan.store))
+    assert plan.store.records() == []
+
+
+def test_a_trial_damaged_twice_is_kept_twice(grid: Grid, tmp_path: Path) -> None:
+    store, first = Store(tmp_path), grid.outcomes[0].record.trial_id
+    for data in (b"first", b"second", b"third"):
+        grid.computed(store, {first})
+        store.files.write(f"trials/{first}.json", data)
+        set_aside(store, verified(store, [first])[1])
+
+    kept = {store.files.read(f"damaged/{name}") for name in damaged_names(store)}
+    assert kept > {b"first", b"second", b"third"}
+
+
+def test_a_store_that_is_whole_has_nothing_damaged(grid: Grid, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(grid.small, tmp_path / "S"))
+    before = sorted(root.rglob("*"))
+
+    plan = grid.plan(root)
+    set_aside(plan.store, plan.damaged)
+
+    assert (len(plan.done), plan.damaged, plan.missing()) == (6, {}, [])
+    assert sorted(root.rglob("*")) == before
