@@ -71,7 +71,7 @@ export -f on_each_node
 asked=
 stop() {
     asked=yes woken=yes
-    kill -INT "$(cat "$job/driver")" 2> /dev/null || kill -TERM "$step"
+    kill -INT "$(cat "$job/driver")" 2> /dev/null || kill -TERM "${step:-}" 2> /dev/null || true
 }
 trap stop USR1
 

@@ -117,8 +117,8 @@ def _started(address: str | None, environment: dict[str, Any]) -> str | None:
         raise
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         where = "a local Ray" if address is None else f"the Ray cluster at {address}"
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise BadInput(f"Could not connect to {where}: {' '.join(lines)[:400] or type(error).__name__}") from None
+        said = " ".join(str(error).partition("Traceback")[0].split())
+        raise BadInput(f"Could not connect to {where}: {said[:400] or type(error).__name__}") from None
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = enabled
 

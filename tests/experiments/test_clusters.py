@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 
@@ -60,14 +59,14 @@ def commands(name: str, program: str) -> list[list[str]]:
     for line in re.sub(r"\\\n\s*", "", comments).splitlines():
         line = re.sub(r"^ *(Edit|Data|Auth|Submit|Watch|Go on) ", "", line)
         for part in re.split(r";|&&", re.sub(r"\s{2,}\(.*\)$|\s*> /dev/null", "", line)):
-            if part.strip().startswith(f"{program} "):
-                found.append(shlex.split(part))
+            if command := re.match(rf"\s*(?:\w+=\S+\s+)*({program}\s.*)", part):
+                found.append(shlex.split(command[1]))
     return found
 
 
-def check(root: click.Command, words: list[str]) -> None:
+def check(root: Any, words: list[str]) -> None:
     """Parse a command line down to the last subcommand, and run nothing; raises `click.UsageError` for a wrong one."""
-    command: Any = root
+    command = root
     while subcommands := getattr(command, "commands", None):
         assert words, f"{command.name} needs a subcommand"
         assert words[0] in subcommands, f"{command.name} has no subcommand {words[0]}"
@@ -186,9 +185,9 @@ def accepted(config: dict[str, Any]) -> dict[str, Any]:
 def on_premise(config: dict[str, Any]) -> dict[str, Any]:
     """The file with what its last comment puts in place of the cloud."""
     block = text("ray-up.yaml").split("# On machines of your own", 1)[1]
-    instead = yaml.safe_load("\n".join(line[4:] for line in block.splitlines() if line.startswith("#   ")))
-    replaced = re.findall(r"\w+", block.split("in place of", 1)[1].split(".", 1)[0].replace("\n#", " "))
-    gone = {word for word in replaced if word != "and"}
+    instead = yaml.safe_load("\n".join(line[4:] for line in block.split("\n#\n")[1].splitlines()))
+    replaced = block.split("in place of", 1)[1].split(", and take", 1)[0].replace("\n#", " ")
+    gone = set(re.findall(r"\w+", replaced)) - {"and"}
     assert gone <= set(config)
     return {key: value for key, value in config.items() if key not in gone} | instead
 

@@ -130,8 +130,8 @@ def test_what_is_missing_damaged_or_ambiguous_at_a_uri_is_named(tmp_path: Path, 
 
 def test_an_unknown_protocol_and_a_missing_package_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the unknown protocol 'nowhere'" in refusal(located, "nowhere://x/sc.h5ad")
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    assert "expected s3fs, so run pip install s3fs" in refusal(read_pair, "s", "s3://bucket/sc.h5ad", "st.h5ad")
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    assert "expected gcsfs, so run pip install gcsfs" in refusal(read_pair, "s", "gs://bucket/sc.h5ad", "st.h5ad")
 
 
 def test_a_file_over_http_is_read_or_its_package_is_named(tmp_path: Path, web: str) -> None:

@@ -191,7 +191,8 @@ def test_flash_attention_agrees_with_explicit_softmax_in_output_and_gradient(rea
 
     assert len(outcomes[0]) == len(outcomes[1]) > 10
     for mine, theirs in zip(*outcomes, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
+        # Single precision, summed over 300 genes in another order: some processors differ by 1.4e-5 here.
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=3e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Flash attention kernel not used")
