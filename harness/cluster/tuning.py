@@ -216,11 +216,13 @@ class Submission:
     def _listener(self) -> Any:
         """Tune's callback: passes on what workers say, notes what breaks, and ends the run when it has to end."""
         from ray.tune import Callback
+        from ray.tune.progress_reporter import TrialProgressCallback
 
         submission = self
 
-        class Listener(Callback):
+        class Listener(TrialProgressCallback):  # in place of Tune's own, which prints where results go
             def __init__(self) -> None:
+                super().__init__()
                 self.faults: dict[int, Fault] = {}
                 self.fatal: str | None = None
                 self.waited_for: set[str] | None = None
@@ -234,6 +236,9 @@ class Submission:
 
             def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
                 self.faults[trial.config["batch"]] = fault(_noted(trial))
+
+            def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
+                return
 
             def on_step_end(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
                 if submission.stop.since is None:

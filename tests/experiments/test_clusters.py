@@ -65,7 +65,7 @@ def commands(name: str, program: str) -> list[list[str]]:
 
 
 def check(root: Any, words: list[str]) -> None:
-    """Parse a command line down to the last subcommand, and run nothing; raises `click.UsageError` for a wrong one."""
+    """Parse a command line down to the last subcommand, and run nothing; raises for a wrong one."""
     command = root
     while subcommands := getattr(command, "commands", None):
         assert words, f"{command.name} needs a subcommand"

@@ -27,7 +27,7 @@ from harness.store import Store
 from harness.store.claims import claims
 from harness.store.damage import verified
 from harness.trial import run_trial
-from tests.object_store import object_store
+from tests.s3 import serving
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -138,7 +138,7 @@ def test_whatever_is_killed_every_trial_ends_in_the_store_with_the_numbers_of_a_
     driver.write_text(DRIVER.replace("TALLY", str(tally)).replace("VARIANTS", str(VARIANTS)))
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     start = time.monotonic()
-    with object_store() as reach:
+    with serving() as reach:
         environment = {**os.environ, **reach, **token}
         nodes = Nodes(environment)
         try:

@@ -123,7 +123,8 @@ def interrupted(command: list[str], tally: Path, number: int) -> tuple[subproces
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait(lambda: tally.exists() and tally.read_text().count(" 10\n") == 2)
     running.send_signal(number)
-    _, told = running.communicate(timeout=60)
+    shown, told = running.communicate(timeout=60)
+    assert shown == ""  # results go there, and there are none
     return running, told
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.object_store import object_store
+from tests.s3 import serving
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def bucket() -> Iterator[str]:
     """URI of a bucket of an S3 on loopback."""
     if find_spec("moto") is None or find_spec("s3fs") is None:
         pytest.skip("moto or s3fs is not installed; pip install -e '.[test]' brings both")
-    with object_store():
+    with serving():
         yield "s3://bucket"
 
 

@@ -136,12 +136,16 @@ def test_readers_and_every_table_of_the_report_are_the_same_to_the_byte(
     assert len(report) > 20
 
 
-def test_it_works_wherever_a_store_lies(where: str) -> None:
+def test_it_works_wherever_a_store_lies_and_so_do_reports(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "saved", lambda name, draw: dict.fromkeys(("pdf", "png", "svg"), b"<svg></svg>"))
     store = build(where, SIX)  # type: ignore[arg-type]
     odd(store)
-    before = seen(store)
+    before, report = seen(store), written(store, tmp_path / "before")
 
     assert compact(store) == 7
+    assert written(Store(where), tmp_path / "after") == report
 
     same(before, seen(Store(where)))
     assert store.files.sizes("trials", ".json") == store.files.sizes("genes", ".parquet") == {}
@@ -217,12 +221,15 @@ def between(
 
 
 def every(
-    copies: Iterator[Path], act: Callable[[Path], Any], other: Callable[[Path], Any]
+    copies: Iterator[Path],
+    act: Callable[[Path], Any],
+    other: Callable[[Path], Any],
+    names: tuple[str, ...] = OPERATIONS,
 ) -> Iterator[tuple[Path, Any]]:
     """A copy and what `act` returned, for each operation of it between which `other` can come."""
     for n, root in enumerate(copies):
         with pytest.MonkeyPatch.context() as patch:
-            happened = between(patch, n, lambda root=root: other(root))
+            happened = between(patch, n, lambda root=root: other(root), names)
             result = act(root)
         if not happened:
             assert n > 10
@@ -264,7 +271,10 @@ def test_a_trial_that_finishes_while_others_are_merged_is_there(half: Path, copi
     whole = seen(Store(half))
     late = like(Store(half), "e" * 16)
 
-    for root, _ in every(copies, lambda root: compact(Store(root)), lambda root: Store(root).put(late)):
+    listed_or_changed = ("sizes", "write", "delete")
+    for root, _ in every(
+        copies, lambda root: compact(Store(root)), lambda root: Store(root).put(late), listed_or_changed
+    ):
         assert Store(root).done() == whole["done"] | {"e" * 16}
         compact(Store(root))
         assert Store(root).done() == whole["done"] | {"e" * 16}
