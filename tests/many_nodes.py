@@ -15,6 +15,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 STORE = 2**27
@@ -26,7 +27,7 @@ class Nodes:
 
     def __init__(self, cpus: float = 1, gpus: int = 0, store: int = STORE) -> None:
         os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        os.environ.setdefault("RAY_AUTH_TOKEN", token())
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         from ray.cluster_utils import Cluster
 
@@ -59,6 +60,12 @@ class Nodes:
     def end(self) -> None:
         """Stop everything."""
         self.cluster.shutdown()
+
+
+def token() -> str:
+    """The token of this machine's own Rays where there is one, for a process keeps the first that it has used."""
+    file = Path.home() / ".ray/auth_token"
+    return file.read_text().strip() if file.exists() else secrets.token_hex(32)
 
 
 @contextmanager

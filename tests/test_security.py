@@ -100,7 +100,7 @@ def test_no_secret_of_the_command_or_the_environment_is_in_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_pair(simulate(60, 80, 30, seed=1, name="small"), tmp_path / "D")
-    for name in ("AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY", "RAY_AUTH_TOKEN"):
+    for name in ("AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY"):
         monkeypatch.setenv(name, "hidden-in-the-environment")
     command = (
         "spadit run mine --data s3://me:hidden-in-the-address@host/D --data 'https://host/D?sig=hidden-in-the-query'"
