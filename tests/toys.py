@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from dataclasses import dataclass
@@ -164,32 +163,6 @@ class Steps(Method):
             run.save({"step": step, "total": total})
             run.report(step, self.steps, validation=total)
         return np.full((len(problem.spots), len(problem.targets)), total) * problem.spots.lognorm.mean(axis=1)[:, None]
-
-
-@dataclass(frozen=True)
-class Counted(Steps):
-    """The same, noting no steps but each time that it is computed from its beginning or goes on."""
-
-    seconds: float = 0.2
-    number: int = 0
-
-    def impute(self, problem: Problem, run: Run) -> Array:
-        note(self.tally, f"{self.number}")
-        return dataclasses.replace(self, tally="").steps_of(problem, run)
-
-    def steps_of(self, problem: Problem, run: Run) -> Array:
-        """What `Steps` does."""
-        return super().impute(problem, run)
-
-
-@dataclass(frozen=True)
-class CountedCheap(Numbered):
-    """As little work as there is, noting each time that it is computed."""
-
-    def impute(self, problem: Problem, run: Run) -> Array:
-        note(self.tally, f"cheap{self.number}")
-        mean = problem.spots.lognorm.mean(axis=1, keepdims=True)
-        return np.repeat(mean * (1 + self.number), len(problem.targets), axis=1)
 
 
 @dataclass(frozen=True)

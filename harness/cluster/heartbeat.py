@@ -64,17 +64,19 @@ class Heartbeat:
         renewed = measured = time.monotonic()
         psutil.cpu_percent()  # the first answer is about nothing; the next is about the time since
         while not self._ended.wait(BEAT):
-            # A store or a Ray that cannot be reached for a moment must not end the trial.
+            # A store or a Ray that cannot be reached for a moment must not end the trial, nor one the other's turn.
             with contextlib.suppress(Exception):
-                self._stopping = self._stopping or self._asked()
-                if time.monotonic() - measured >= MEASURED:
-                    measured = time.monotonic()
-                    self.usage = usage()
                 if time.monotonic() - renewed >= RENEWED:
                     renewed = time.monotonic()
                     with self._lock:
                         if self._trial is not None:
                             self.claims.renew(self._trial)
+            with contextlib.suppress(Exception):
+                self._stopping = self._stopping or self._asked()
+            with contextlib.suppress(Exception):
+                if time.monotonic() - measured >= MEASURED:
+                    measured = time.monotonic()
+                    self.usage = usage()
 
 
 def usage() -> dict[str, Any]:

@@ -83,9 +83,14 @@ def _rows(store: Store, small: list[Record], packs: set[str]) -> dict[str, pa.Ta
     """Verified rows by trial: those of these records, which lie in small files, and all in these packs."""
     rows: dict[str, pa.Table] = {}
     for name in sorted(packs):
-        data = store.files.read(name)
+        data = b""
+        with suppress(FileNotFoundError):
+            data = store.files.read(name)
         if not matches(name, data):
-            raise BadInput(f"{store.where}/{name} does not match its checksum; run the experiment again.")
+            raise BadInput(
+                f"{store.where}/{name} is missing or does not match its checksum; run the experiment again, which sets "
+                "it aside."
+            )
         rows |= by_trial(parsed(data))
     return rows | {record.trial_id: table for record, table in zip(small, store.rows(small), strict=True)}
 

@@ -32,8 +32,9 @@ def verified(store: Store, trial_ids: Iterable[str]) -> tuple[dict[str, Record],
         except (ValueError, TypeError) as error:
             raise store.unreadable(f"trials/{trial_id}.json", error) from None
     tables = _damaged_tables(store, records)
-    if tables:  # a compaction may have moved some meanwhile; by now these are in a pack
-        tables = _damaged_tables(store, {i: records[i] for i in tables})
+    # A compaction may have moved some meanwhile; then these are in a pack by now.
+    while tables and (again := _damaged_tables(store, {i: records[i] for i in tables})) != tables:
+        tables = again
     wrong |= tables
     return {i: record for i, record in records.items() if i not in wrong}, wrong
 
@@ -95,12 +96,14 @@ def state(store: Store, record: Record, name: str) -> str:
 
 
 def set_aside(store: Store, trial_ids: Iterable[str]) -> None:
-    """Move records and tables of damaged trials to damaged/: the trials are missing from then on.
+    """Move records and tables of those of these trials that are damaged to damaged/: they are missing from then on.
 
     A file of packs/ that is not whole goes as well, with all it holds; so does one that holds such a trial's record,
     once the others are written anew.
     """
-    ids, broken = set(trial_ids), store.packs.damaged()
+    wanted = set(trial_ids)
+    ids = set(verified(store, wanted)[1]) if wanted else wanted  # another driver may have been here before
+    broken = store.packs.damaged()
     rows = {name for pack in store.packs.all() for i, name in pack.genes.items() if i in ids}
     broken += [name for name in sorted(rows) if not _is_whole(store, name)]
     if not ids and not broken:

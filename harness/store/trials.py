@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -82,13 +82,12 @@ class Trials:
 
     def supersede(self, trial_ids: Iterable[str]) -> None:
         """Set finished trials' records aside, to be run again; their numbers stay readable under their code."""
-        ids = sorted(trial_ids)
-        for trial_id in ids:
-            record = self.record(trial_id)
-            self.files.write(f"superseded/{trial_id}-{record.code}.json", record.to_json())
-        self.packs.drop(ids)
-        for trial_id in ids:
-            self.files.delete(f"trials/{trial_id}.json")
+        records = self.records(trial_ids)
+        for record in records:
+            self.files.write(f"superseded/{record.trial_id}-{record.code}.json", record.to_json())
+        self.packs.drop(record.trial_id for record in records)
+        for record in records:
+            self.files.delete(f"trials/{record.trial_id}.json")
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -168,25 +167,28 @@ class Trials:
 
     def _from_tables(self, records: Sequence[Record], made: Callable[[str, bytes], Found]) -> list[Found]:
         """For each record, what is made of the name and content of the file with its rows."""
-        try:
-            return self._from_tables_now(records, made)
-        except FileNotFoundError:  # a compaction has moved them since they were listed
-            pass
-        try:
-            return self._from_tables_now(records, made)
-        except FileNotFoundError as error:
-            raise BadInput(
-                f"{self.where}/{error.args[-1]} is missing though its record is there; run the experiment again, which "
-                "sets the record aside."
-            ) from None
+        while True:
+            named = self._tables(records)
+            expected = {named[r.trial_id]: r.files.get(named[r.trial_id], {}).get("sha256") for r in records}
+            try:
+                found = self._each_table(expected, made)
+            except FileNotFoundError as error:
+                if self._tables(records) != named:  # a compaction has moved them meanwhile
+                    continue
+                raise BadInput(
+                    f"{self.where}/{error.args[-1]} is missing though its record is there; run the experiment again, "
+                    "which sets the record aside."
+                ) from None
+            return [found[named[r.trial_id]] for r in records]
 
-    def _from_tables_now(self, records: Sequence[Record], made: Callable[[str, bytes], Found]) -> list[Found]:
-        packed = {i: name for pack in self.packs.all() for i, name in pack.genes.items()}
-        named = {r.trial_id: packed.get(r.trial_id, f"genes/{r.trial_id}.parquet") for r in records}
-        expected = {named[r.trial_id]: r.files.get(named[r.trial_id], {}).get("sha256") for r in records}
+    def _each_table(self, expected: Mapping[str, str | None], made: Callable[[str, bytes], Found]) -> dict[str, Found]:
         all_ = beside(lambda name: made(name, self._table(name, expected[name])), expected)
-        found = dict(zip(expected, all_, strict=True))
-        return [found[named[r.trial_id]] for r in records]
+        return dict(zip(expected, all_, strict=True))
+
+    def _tables(self, records: Sequence[Record]) -> dict[str, str]:
+        """The name of the file with the rows of each record, by trial id."""
+        packed = {i: name for pack in self.packs.all() for i, name in pack.genes.items()}
+        return {r.trial_id: packed.get(r.trial_id, f"genes/{r.trial_id}.parquet") for r in records}
 
     def _table(self, name: str, expected: str | None) -> bytes:
         try:

@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ VARIANTS = {"A": Variant(), "B": Variant(method="other", random=False), "C": Var
 VALUES = qualities({"A": 0.5, "B": 0.3, "C": 0.45})
 SIXTY = Plan(VARIANTS, VALUES, {"one": genes(9), "two": genes(12)}, folds=3, seeds=(0, 1), rates=(1.0, 0.5))
 SIX = Plan({"A": Variant()}, VALUES, {"one": genes(6), "two": genes(4)}, folds=3)
+
+
+@pytest.fixture(autouse=True)
+def _unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power cut would lose is not asked here; to wait for the disk takes most of the time."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def like(store: Store, trial_id: str) -> Outcome:
@@ -359,34 +366,41 @@ def test_a_superseded_trial_leaves_its_pack_and_the_others_stay(half: Path) -> N
 def test_a_trial_that_is_set_aside_leaves_its_pack_its_bytes_are_kept_and_it_can_come_again(half: Path) -> None:
     store = Store(half)
     compact(store)
-    whole = seen(store)
-    first, *others = sorted(store.done())
-    record, table = store.record(first), store.rows([store.record(first)])[0]
+    whole, odd_one = seen(store), store.record("f" * 16)
+    prediction = store.prediction(odd_one)
+    assert prediction is not None
+    table = store.rows([odd_one])[0]
     (pack,) = half.glob("packs/records-*")
     data = pack.read_bytes()
+    (half / f"predictions/{'f' * 16}.parquet").unlink()
 
-    set_aside(store, [first])
+    set_aside(store, store.done())  # of which one is damaged
 
-    assert store.done() == Store(half).done() == set(others)
+    assert store.done() == Store(half).done() == whole["done"] - {"f" * 16}
     assert [(half / "damaged" / name).read_bytes() for name in damaged_names(store)] == [data]
-    store.put(Outcome(dataclasses.replace(record, files={}), table))
+    again = Outcome(dataclasses.replace(odd_one, files={}), table, prediction.to_numpy(), ("g", "h"), np.arange(3))
+    store.put(again, keep_prediction=True)
     compact(store)
     same(whole, seen(store))
 
 
-def test_what_is_damaged_is_not_merged_and_nothing_is_changed(half: Path, tmp_path: Path) -> None:
-    for n, pattern in enumerate(("trials/*", "genes/*", "packs/records-*", "packs/genes-*")):
-        root = Path(shutil.copytree(half, tmp_path / str(n)))
-        named = {name for pack in Store(root).packs.all() for name in pack.genes.values()}
-        paths = [p for p in sorted(root.glob(pattern)) if not p.name.startswith("genes-") or f"packs/{p.name}" in named]
-        paths[0].write_bytes(paths[0].read_bytes()[:-1])
-        before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+@pytest.mark.parametrize(
+    ("pattern", "how"),
+    [
+        *((pattern, "cut") for pattern in ("trials/*", "genes/*", "packs/records-*", "packs/genes-*")),
+        *((pattern, "removed") for pattern in ("genes/*", "packs/genes-*")),
+    ],
+)
+def test_what_is_damaged_is_not_merged_and_nothing_is_changed(half: Path, pattern: str, how: str) -> None:
+    named = {name for pack in Store(half).packs.all() for name in pack.genes.values()}
+    path = next(p for p in sorted(half.glob(pattern)) if f"packs/{p.name}" in named or "packs/genes" not in str(p))
+    path.unlink() if how == "removed" else path.write_bytes(path.read_bytes()[:-1])
+    before = {path: path.read_bytes() for path in half.rglob("*") if path.is_file()}
 
-        with pytest.raises(BadInput, match=r"(is damaged|does not match|as long as it was).*run the experiment again"):
-            compact(Store(root))
+    with pytest.raises(BadInput, match=r"(is damaged|does not match|as long as it was).*run the experiment again"):
+        compact(Store(half))
 
-        after = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-        assert {path: after.get(path) for path in before} == before, pattern
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_what_merging_has_left_goes_once_nobody_can_be_reading_it(half: Path) -> None:
@@ -406,3 +420,52 @@ def test_what_merging_has_left_goes_once_nobody_can_be_reading_it(half: Path) ->
     assert not any(path.exists() for path in left)
     assert (half / "packs/genes-0.parquet").exists()
     assert store.files.sizes("claims", "") == {}
+
+
+@pytest.mark.slow
+def test_for_a_while_all_at_once_nothing_is_lost_twice_or_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FULL", 7)
+    until = time.monotonic() + (5 if os.environ.get("SPADIT_SHORT") else 60)
+    source = build(tmp_path / "source", SIX)
+    outcomes = [like(source, f"{i:016x}") for i in range(200 if os.environ.get("SPADIT_SHORT") else 1000)]
+    finished: list[str] = []
+    wrong: list[BaseException] = []
+
+    def write() -> None:
+        for outcome in outcomes:
+            Store(tmp_path / "S").put(outcome)
+            finished.append(outcome.record.trial_id)
+            time.sleep(0.01)
+
+    def look() -> None:
+        before, store = set(finished), Store(tmp_path / "S")
+        records = store.records()
+        ids = [record.trial_id for record in records]
+        assert before <= set(ids) <= {outcome.record.trial_id for outcome in outcomes}
+        rows = store.genes(records)
+        assert list(dict.fromkeys(rows["trial_id"]) if len(rows) else []) == ids
+        assert len(rows) == 2 * len(ids)
+        assert verified(store, ids)[1] == {}
+
+    def again(act: Callable[[], Any]) -> None:
+        try:
+            while time.monotonic() < until and not wrong:
+                act()
+        except BaseException as error:
+            wrong.append(error)
+
+    acts = [look, look, lambda: compact(Store(tmp_path / "S")), lambda: compact(Store(tmp_path / "S"))]
+    threads = [threading.Thread(target=again, args=[act]) for act in acts]
+    threads.append(threading.Thread(target=write))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
+    look()
+    compact(Store(tmp_path / "S"))
+    look()
+    assert len(finished) == len(outcomes)

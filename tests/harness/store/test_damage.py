@@ -287,6 +287,20 @@ def test_a_trial_damaged_twice_is_kept_twice(grid: Grid, tmp_path: Path) -> None
     assert kept > {b"first", b"second", b"third"}
 
 
+def test_what_another_driver_has_set_aside_and_computed_again_stays(grid: Grid, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(grid.small, tmp_path / "S"))
+    path = sorted(root.glob("genes/*"))[0]
+    path.write_bytes(b"")
+    one, other = grid.plan(root), grid.plan(root)
+    set_aside(one.store, one.damaged)
+    grid.computed(one.store, {path.stem})
+
+    set_aside(other.store, other.damaged)
+
+    assert grid.plan(root).missing() == []
+    assert len(damaged_names(Store(root))) == 3  # once
+
+
 def test_a_store_that_is_whole_has_nothing_damaged(grid: Grid, tmp_path: Path) -> None:
     root = Path(shutil.copytree(grid.small, tmp_path / "S"))
     before = sorted(root.rglob("*"))

@@ -163,7 +163,8 @@ def test_a_superseded_record_makes_its_trial_missing_and_stays_readable(where: s
     store = Store(where)
     record = store.put(outcome)
 
-    store.supersede([record.trial_id])
+    for _ in range(2):  # another driver may have done so before
+        store.supersede([record.trial_id])
 
     assert store.done() == set()
     assert Record.from_json(store.files.read(f"superseded/{record.trial_id}-{record.code}.json")) == record
