@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import signal
 import subprocess
@@ -16,52 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import psutil
 
 from models.method import Array, Method, Needs, Problem, Run
-from tests.toys import note
+from tests.toys import Steps, note
 
 
 def traced(tally: str, word: str, number: int, problem: Problem) -> None:
-    """Note "WORD NUMBER GENE PID NETWORK TIME": what of which computation, by whom and where.
-
-    The gene is the first that is asked for, which tells folds apart.
-    """
-    network = Path("/proc/self/ns/net").readlink()
-    note(tally, f"{word} {number} {problem.targets[0]} {os.getpid()} {network} {time.time():.2f}")
+    """Note "WORD NUMBER GENE": what of which computation; the first gene that is asked for tells folds apart."""
+    note(tally, f"{word} {number} {problem.targets[0]}")
 
 
 @dataclass(frozen=True)
-class Traced(Method):
-    """Adds up random numbers, step by step, with a checkpoint at each; notes when it begins, goes on, and ends.
+class Traced(Steps):
+    """The same steps; notes when it begins, goes on, and ends."""
 
-    It waits, as if a step took long, while there is a file named like the tally, a dot and its process.
-    """
-
-    needs: ClassVar[Needs] = Needs(randomness=True)
     steps: int = 10
     seconds: float = 0.2
-    tally: str = ""
     number: int = 0
-    reports: bool = True
 
     def impute(self, problem: Problem, run: Run) -> Array:
         traced(self.tally, "start", self.number, problem)
-        saved = run.restored() or {"step": 0, "total": 0.0}
-        numbers = run.rng.random(self.steps)
-        step, total = saved["step"], saved["total"]
-        while step < self.steps:
-            total += float(numbers[step])
-            step += 1
-            time.sleep(self.seconds)
-            while Path(f"{self.tally}.{os.getpid()}").exists():
-                time.sleep(0.05)
-            run.save({"step": step, "total": total})
-            if self.reports:
-                run.report(step, self.steps, validation=total)
+        prediction = Steps(self.steps, self.seconds).impute(problem, run)
         traced(self.tally, "end", self.number, problem)
-        return np.full((len(problem.spots), len(problem.targets)), total) * problem.spots.lognorm.mean(axis=1)[:, None]
+        return prediction
 
 
 @dataclass(frozen=True)
@@ -82,20 +59,16 @@ class TracedCheap(Method):
 
 @dataclass(frozen=True)
 class Noted:
-    """A line of a tally. network: the network namespace of the process."""
+    """A line of a tally."""
 
     word: str
     trial: str
-    pid: int
-    network: str
-    time: float
 
 
 def noted(tally: Path) -> list[Noted]:
     """The whole lines of a tally, in order."""
     lines = tally.read_text().split("\n")[:-1] if tally.exists() else []
-    parts = [line.split() for line in lines]
-    return [Noted(w, f"{number} {gene}", int(pid), network, float(t)) for w, number, gene, pid, network, t in parts]
+    return [Noted(word, f"{number} {gene}") for word, number, gene in map(str.split, lines)]
 
 
 def computations(lines: list[Noted]) -> Counter[str]:

@@ -25,14 +25,15 @@ STORE = 2**27
 class Nodes:
     """A head and its nodes. Authentication by token, set explicitly, as on any cluster of more than one machine."""
 
-    def __init__(self, cpus: float = 1, gpus: int = 0, store: int = STORE) -> None:
+    def __init__(self, cpus: float = 1, gpus: int = 0, store: int = STORE, **system: Any) -> None:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", token())
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         from ray.cluster_utils import Cluster
 
         self.each = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": store}
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": store})
+        head = {"num_cpus": 0, "object_store_memory": store, "_system_config": system}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.alive: list[Any] = []
 
     @property

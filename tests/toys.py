@@ -167,16 +167,16 @@ class Steps(Method):
 
 @dataclass(frozen=True)
 class Needy(VisibleMean):
-    """Runs out of memory unless it is given so many threads."""
+    """Runs out of memory, `times` times in all (counted in a side file); then answers."""
 
     cheap: ClassVar[bool] = False
-    threads: int = 2
+    times: int = 1
 
     def impute(self, problem: Problem, run: Run) -> Array:
-        note(self.tally, f"{run.threads} threads")
-        if run.threads < self.threads:
+        note(self.tally, "tried")
+        if len(Path(self.tally).read_text().splitlines()) <= self.times:
             raise MemoryError("Unable to allocate 1. TiB for an array")
-        return super().impute(problem, run)
+        return np.repeat(problem.spots.lognorm.mean(axis=1, keepdims=True), len(problem.targets), axis=1)
 
 
 @dataclass(frozen=True)

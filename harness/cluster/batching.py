@@ -20,16 +20,13 @@ class Batch:
     share: Share
 
 
-def batches(
-    trials: Sequence[Trial], slots: int, share: Callable[[Trial], Share] | None = None, most: int = MOST
-) -> list[Batch]:
+def batches(trials: Sequence[Trial], slots: int, share: Callable[[Trial], Share], most: int = MOST) -> list[Batch]:
     """Costly trials alone and last; cheap ones in batches of one dataset, small enough to keep every slot busy."""
-    given = share or (lambda _: Share())
-    costly = [Batch((trial,), given(trial)) for trial in trials if not trial.method.cheap]
+    costly = [Batch((trial,), share(trial)) for trial in trials if not trial.method.cheap]
     cheap: dict[tuple[str, Share], list[Trial]] = {}
     for trial in trials:
         if trial.method.cheap:
-            cheap.setdefault((trial.dataset_id, given(trial)), []).append(trial)
+            cheap.setdefault((trial.dataset_id, share(trial)), []).append(trial)
     size = max(1, min(most, -(-sum(map(len, cheap.values())) // max(1, 2 * slots))))
     grouped = [
         Batch(tuple(group[i : i + size]), key[1]) for key, group in cheap.items() for i in range(0, len(group), size)

@@ -35,20 +35,16 @@ def gpus(text: str) -> float | Literal["auto"]:
 
 @dataclass(frozen=True)
 class Share:
-    """What a trial is given of a node: processors and (a share of) GPUs."""
+    """What a trial is given of a node: processors and (a share of) GPUs, and how many threads it computes with."""
 
     cpus: float = 1.0
     gpus: float = 0.0
+    threads: int = 1
 
     @property
     def device(self) -> str:
         """Where torch computes."""
         return "cuda" if self.gpus > 0 else "cpu"
-
-    @property
-    def threads(self) -> int:
-        """Threads of a trial: as many as it has whole processors, at least one."""
-        return max(1, int(self.cpus))
 
 
 @dataclass(frozen=True)
@@ -92,8 +88,8 @@ class Resources:
 
     @property
     def threads(self) -> int:
-        """Threads per trial."""
-        return Share(self.cpus_per_trial).threads
+        """Threads per trial: as many as it has whole processors, at least one."""
+        return max(1, int(self.cpus_per_trial))
 
     def slots(self, nodes: Sequence[Mapping[str, float]], smallest: float | None = None) -> int:
         """How many batches fit these nodes ({"CPU": .., "GPU": ..} each) at once.

@@ -56,11 +56,12 @@ def shares(
         return share_of_card(trial.method.memory(sizes[trial.dataset_id]), min(cards))
 
     def share(trial: Trial, enlarged: bool) -> Share:
-        asked = gpus(trial)
+        asked, threads = gpus(trial), resources.threads
         if not enlarged:
-            return Share(cpus, asked)
+            return Share(cpus, asked, threads)
         if asked > 0:  # a card to itself
-            return Share(cpus, max(1.0, asked))
-        return Share(max(cpus, largest_node.get("CPU", cpus)))  # a node to itself
+            return Share(cpus, max(1.0, asked), threads)
+        # A node to itself, for its memory: with more threads, sums would be made in another order.
+        return Share(max(cpus, largest_node.get("CPU", cpus)), 0.0, threads)
 
     return share

@@ -60,7 +60,7 @@ def _put(submission: str) -> None:
 
 
 def is_asked(submission: str) -> bool:
-    """In a worker: whether its submission was asked to end. True as well when its Ray is gone."""
+    """In a worker: whether its submission was asked to end."""
     from ray.experimental.internal_kv import _internal_kv_get
 
     return _internal_kv_get(submission.encode(), namespace=NAMESPACE) is not None

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BadInput
+from harness.reading.uri import shown
 
 
 class Board:
     """Writes what workers tell: its validation score over the per cent that is done, then its means.
 
-    folder: a local folder or a URI. labels: trial id -> "label · dataset · fold · seed".
+    folder: a local folder. labels: trial id -> "label · dataset · fold · seed".
     """
 
     def __init__(self, folder: str | Path, labels: Mapping[str, str]) -> None:
+        if "://" in str(folder):
+            raise BadInput(f"TensorBoard logs go to a local folder, not to {shown(folder)}; give one.")
         if find_spec("tensorboardX") is None:
             raise BadInput(
                 "TensorBoard logs need a package that is not installed; run pip install 'spadit-harness[tensorboard]'."

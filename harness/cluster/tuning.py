@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from harness.cluster.ledger import Ledger
 from harness.cluster.nodes import signature
 from harness.cluster.progress import Progress
 from harness.cluster.resources import Resources, Share
+from harness.cluster.scratch import scratch
 from harness.cluster.shipping import is_shipped, ship_by_value
 from harness.cluster.stopping import Leave, Stop, is_asked
 from harness.cluster.worker import Job, summary, work
@@ -29,7 +29,7 @@ from harness.protocol import Prepared
 from harness.record import Cause
 from harness.store import Store
 from harness.store.claims import Claims, Driver, claims
-from harness.store.files import LocalFiles, StoreFailed
+from harness.store.files import StoreFailed
 from harness.trial import Setting, Trial, lost
 from models.component import code_hash
 
@@ -52,15 +52,9 @@ class Work:
     data: dict[str, Prepared]
     store: Store
     resources: Resources
-    share: Callable[[Trial, bool], Share] | None = None
+    share: Callable[[Trial, bool], Share]
     keep: frozenset[str] = frozenset()
     git: Mapping[str, Any] = field(default_factory=dict)
-
-    def share_of(self, trial: Trial, enlarged: bool = False) -> Share:
-        """What a trial is given."""
-        if self.share is None:
-            return Share(self.resources.cpus_per_trial, float(self.resources.gpus_per_trial))
-        return self.share(trial, enlarged)
 
 
 def execute(todo: Work, slots: int, progress: Progress) -> int:
@@ -103,7 +97,7 @@ class Submission:
             held = {i for i, claim in claims(self.todo.store.files, self.driver.submission).items()}
             wave = self._wave(held)
             if wave:
-                with _scratch(self.todo, self.driver.submission) as storage:
+                with scratch(self.claims, self._spread()) as storage:
                     self._reckon(wave, self._tune(wave, storage))
             else:
                 self.progress.waiting(len(held & set(self.ledger.pending)))
@@ -121,7 +115,7 @@ class Submission:
             attempts = ledger.earlier[trial.id]
             cause: Cause = "memory" if ledger.enlarged(trial.id) else "infrastructure"
             reason = f"{attempts[-1]['reason']} ({len(attempts)} attempts)"
-            share = self.todo.share_of(trial, ledger.enlarged(trial.id))
+            share = self.todo.share(trial, ledger.enlarged(trial.id))
             setting = Setting(
                 share.device, share.threads, git=dict(self.todo.git), code=code_hash(trial.method),
                 earlier=tuple(attempts[:-1]), cpus=share.cpus, gpus=share.gpus,
@@ -135,8 +129,8 @@ class Submission:
     def _wave(self, held: set[str]) -> list[Batch]:
         """The batches to run now: what was never lost in batches, and what was lost before alone."""
         fresh, alone = self.ledger.to_run(held)
-        grouped = batches(fresh, self.slots, self.todo.share_of)
-        again = [Batch((trial,), self.todo.share_of(trial, self.ledger.enlarged(trial.id))) for trial in alone]
+        grouped = batches(fresh, self.slots, lambda trial: self.todo.share(trial, False))
+        again = [Batch((trial,), self.todo.share(trial, self.ledger.enlarged(trial.id))) for trial in alone]
         return [*grouped, *again][:WAVE]
 
     def _reckon(self, wave: Sequence[Batch], faults: Mapping[int, Fault]) -> None:
@@ -257,6 +251,12 @@ class Submission:
 
         return Listener()
 
+    def _spread(self) -> bool:
+        """Whether trials run on more than this machine; a Ray that somebody else has connected may do so, too."""
+        import ray
+
+        return self.todo.resources.address is not None or sum(node["Alive"] for node in ray.nodes()) > 1
+
     def heard(self, message: Mapping[str, Any]) -> None:
         """Take one message of a worker."""
         self.ended += "status" in message
@@ -294,25 +294,3 @@ def _shared(data: dict[str, Prepared]) -> dict[str, Any]:
                 "start Ray with a larger --object-store-memory, or make room on its disk."
             ) from None
     return refs
-
-
-@contextlib.contextmanager
-def _scratch(todo: Work, submission: str) -> Iterator[dict[str, Any]]:
-    """Where Tune keeps its own files during a run, as arguments of its RunConfig; they are of no use afterwards.
-
-    On a cluster it has to lie where every node reaches it, which is where the store is.
-    """
-    files = todo.store.files
-    if isinstance(files, LocalFiles):
-        if todo.resources.address is not None:
-            files.root.mkdir(parents=True, exist_ok=True)
-        beside = None if todo.resources.address is None else files.root
-        with tempfile.TemporaryDirectory(prefix=".spadit-tune-", dir=beside, ignore_cleanup_errors=True) as folder:
-            yield {"storage_path": folder}
-        return
-    system, root = files.arrow  # type: ignore[attr-defined]
-    try:
-        yield {"storage_path": f"{root}/tune-{submission}", "storage_filesystem": system}
-    finally:
-        with contextlib.suppress(OSError):
-            system.delete_dir(f"{root}/tune-{submission}")

@@ -2,7 +2,7 @@
 
 A claim is a file made on the condition that it is not there, renewed while the trial runs and void once it is not. Its
 age is the difference of two times of the storage's own clock, so clocks of nodes that disagree do not matter.
-Claims save work and nothing else: were two workers to compute the same trial, the first record would stand.
+Claims save work and nothing else: were two workers to compute the same trial, one record would stand.
 """
 
 from __future__ import annotations

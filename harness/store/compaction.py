@@ -1,7 +1,4 @@
-"""`spadit compact`: small files of finished trials into packs. Readers cannot tell.
-
-A report that is being written meanwhile may lose a file it was about to read, and has to be written again.
-"""
+"""`spadit compact`: small files of finished trials into packs. Readers cannot tell."""
 
 from __future__ import annotations
 

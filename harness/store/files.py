@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from harness.errors import BadInput
 
@@ -26,6 +26,10 @@ class Files(Protocol):
     @property
     def name(self) -> str:
         """The last part of where it lies."""
+
+    @property
+    def arrow(self) -> tuple[Any, str]:
+        """The same place as pyarrow sees it: file system and path."""
 
     def sizes(self, folder: str, suffix: str) -> dict[str, int]:
         """Bytes of the files of a folder that end in `suffix`, by name without folder and suffix; one listing."""
@@ -82,6 +86,13 @@ class LocalFiles:
     def name(self) -> str:
         """The last part of where it lies."""
         return self.root.resolve().name
+
+    @property
+    def arrow(self) -> tuple[Any, str]:
+        """See `Files.arrow`."""
+        import pyarrow.fs
+
+        return pyarrow.fs.LocalFileSystem(), str(self.root)
 
     def path(self, name: str) -> Path:
         """Where a file lies; `BadInput` for a name that would leave the root."""

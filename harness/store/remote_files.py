@@ -54,7 +54,7 @@ class RemoteFiles:
 
     @property
     def arrow(self) -> tuple[Any, str]:
-        """The same place as pyarrow sees it: file system and path."""
+        """See `Files.arrow`."""
         import pyarrow.fs
 
         return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self._fs)), str(self._place.path).rstrip("/")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -291,5 +292,12 @@ def _pooled(
 ) -> Pooled:
     answers = [{(fold, seeds.index(seed)): str(trial) for (fold, seed), trial in each.items()} for each in needed]
     used = sorted({trial for each in answers for trial in each.values()})
-    paths = dict(zip(used, store.genes_paths([found[trial] for trial in used]), strict=True))
-    return pool(paths, answers, folds, len(seeds))
+
+    def read() -> Pooled:
+        paths = store.genes_paths([found[trial] for trial in used])
+        return pool(dict(zip(used, paths, strict=True)), answers, folds, len(seeds))
+
+    try:
+        return read()
+    except (FileNotFoundError, duckdb.IOException):  # a compaction has moved files; they are in its packs now
+        return read()

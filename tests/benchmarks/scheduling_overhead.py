@@ -17,13 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.cluster.connection import connected
-from harness.cluster.progress import Progress
 from harness.cluster.resources import Resources
-from harness.cluster.tuning import Work, execute
 from harness.protocol import KFold, Prepared, Protocol, prepare
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from tests.conftest import tiny_pair
+from tests.submitted import submitted
 from tests.toys import Alone, VisibleMean
 
 
@@ -34,15 +33,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     data = prepare(tiny_pair(), Protocol())
-    resources = Resources()
     spent: dict[str, list[float]] = {way: [] for way in ("batched", "unbatched", "tasks", "empty tasks")}
-    with connected(resources) as there, tempfile.TemporaryDirectory() as folder:
-        slots = resources.slots(there.resources)
+    with connected(Resources()), tempfile.TemporaryDirectory() as folder:
         for turn in range(options.rounds + 1):  # the first warms up
             for way in spent:
                 method = VisibleMean if way == "batched" else Alone
                 todo = _trials(method, data, options.trials)
-                seconds = _run(way, todo, data, Store(Path(folder) / f"{way}-{turn}"), slots)
+                seconds = _run(way, todo, data, Store(Path(folder) / f"{way}-{turn}"))
                 if turn:
                     spent[way].append(1000 * seconds / options.trials)
     for way, values in spent.items():
@@ -54,18 +51,16 @@ def _trials(method: type[VisibleMean], data: Prepared, n: int) -> list[Trial]:
     return [Trial(method(), "tiny", data.dataset_id, KFold(3), i % 3, 0, 1.0 - i / (4 * n)) for i in range(n)]
 
 
-def _run(way: str, todo: Sequence[Trial], data: Prepared, store: Store, slots: int) -> float:
+def _run(way: str, todo: Sequence[Trial], data: Prepared, store: Store) -> float:
     if way in ("batched", "unbatched"):
-        return _through_tune(todo, data, store, slots)
+        return _through_tune(todo, data, store)
     return _as_tasks(todo, data, store, work=way == "tasks")
 
 
-def _through_tune(todo: Sequence[Trial], data: Prepared, store: Store, slots: int) -> float:
-    labels = {trial.id: "it" for trial in todo}
-    with Progress(labels, labels, show=False) as progress:
-        start = time.perf_counter()
-        execute(Work(todo, {data.dataset_id: data}, store, Resources()), slots, progress)
-        seconds = time.perf_counter() - start
+def _through_tune(todo: Sequence[Trial], data: Prepared, store: Store) -> float:
+    start = time.perf_counter()
+    submitted(todo, {data.dataset_id: data}, store)
+    seconds = time.perf_counter() - start
     assert len(store.done()) == len(todo)
     return seconds
 

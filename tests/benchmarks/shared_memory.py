@@ -18,9 +18,7 @@ from pathlib import Path
 import psutil
 
 from harness.cluster.connection import connected
-from harness.cluster.progress import Progress
 from harness.cluster.resources import Resources
-from harness.cluster.tuning import Work, execute
 from harness.datasets.simulated import simulate
 from harness.pair import Assay
 from harness.protocol import KFold, Prepared, Protocol, prepare
@@ -29,10 +27,11 @@ from harness.trial import Trial
 from models.controls.nearest_cells import NearestCells
 from models.method import Method
 from tests.conftest import tiny_pair
+from tests.submitted import submitted
 from tests.toys import VisibleMean
 
 MIB = 2**20
-AT_ONCE = 4
+AT_ONCE, CPUS = 4, 0.5
 
 
 def main() -> None:
@@ -41,17 +40,16 @@ def main() -> None:
     for name, default in (("cells", 15_000), ("genes", 4_000), ("spots", 5_000), ("measured", 250)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
-    resources = Resources(cpus_per_trial=0.5, max_concurrent=AT_ONCE)
-    with connected(resources), tempfile.TemporaryDirectory() as folder:
+    with connected(Resources()), tempfile.TemporaryDirectory() as folder:
         small = prepare(tiny_pair(), Protocol())
-        idle = _peaks(VisibleMean(), {small.dataset_id: small}, Store(Path(folder) / "idle"), resources)
+        idle = _peaks(VisibleMean(), {small.dataset_id: small}, Store(Path(folder) / "idle"))
         data = _large(options)
         size = data_size(data)
         before = private(psutil.Process())
         shared = psutil.virtual_memory().shared
         held = {data.dataset_id: data}
         del data
-        busy = _peaks(NearestCells(), held, Store(Path(folder) / "busy"), resources)
+        busy = _peaks(NearestCells(), held, Store(Path(folder) / "busy"))
     print(f"dataset {size / MIB:.0f} MiB; workers seen: {len(idle.workers)} idle, {len(busy.workers)} busy")
     base = min(idle.workers.values())
     for pid, value in busy.workers.items():
@@ -102,15 +100,14 @@ def private(process: psutil.Process) -> int:
     return int(process.memory_full_info().uss)
 
 
-def _peaks(method: Method, data: dict[str, Prepared], store: Store, resources: Resources) -> Peaks:
+def _peaks(method: Method, data: dict[str, Prepared], store: Store) -> Peaks:
     [prepared] = data.values()
     todo = [Trial(method, "it", prepared.dataset_id, KFold(4), i % 4, 0, 1 - i / 100) for i in range(16)]
-    labels, peaks = {trial.id: "it" for trial in todo}, Peaks()
+    peaks = Peaks()
     del prepared
     thread = threading.Thread(target=peaks.watch, daemon=True)
     thread.start()
-    with Progress(labels, labels, show=False) as progress:
-        execute(Work(todo, data, store, resources), AT_ONCE, progress)
+    submitted(todo, data, store, cpus_per_trial=CPUS, max_concurrent=AT_ONCE)
     peaks.end.set()
     thread.join()
     assert len(store.done()) == len(todo)

@@ -283,51 +283,6 @@ def test_what_other_code_computed_runs_again_only_with_stale(spadit: Spadit, pai
 
 
 @pytest.mark.ray
-def test_what_is_damaged_is_set_aside_computed_anew_and_reported(spadit: Spadit, pairs: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(DRIVER)
-    words = ["run", "mine.py", "--data", pairs, "--store", "S"]
-    spadit(*words)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "S/genes").iterdir()}
-    record, table = sorted((tmp_path / "S/trials").iterdir())[0], sorted((tmp_path / "S/genes").iterdir())[1]
-    for path in (record, table):
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.write_bytes(bytes(data))
-
-    _, planned, _ = spadit("plan", "mine.py", "--data", pairs, "--store", "S", "--json")
-    code, _, told = spadit(*words)
-    _, status, _ = spadit("status", "--store", "S", "--json")
-
-    assert json.loads(planned)["to_run"] == 2
-    assert sorted(json.loads(planned)["damaged"]) == sorted([record.stem, table.stem])
-    assert code == 0
-    assert told.count("set aside, to be computed anew") == 2
-    assert len(json.loads(status)["damaged"]) >= 2
-    assert {path.name: path.read_bytes() for path in (tmp_path / "S/genes").iterdir()} == before
-    assert "Nothing to run" in spadit(*words)[2]
-
-
-@pytest.mark.ray
-def test_a_compacted_store_has_nothing_to_run_and_the_same_report(spadit: Spadit, pairs: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(DRIVER)
-    words = ["run", "mine.py", "--data", pairs, "--store", "S"]
-    spadit(*words)
-    spadit("report", "--store", "S", "--out", "before")
-
-    code, out, _ = spadit("compact", "--store", "S")
-    spadit("report", "--store", "S", "--out", "after")
-
-    assert code == 0
-    assert out.startswith("6 trials of S merged")
-    assert list((tmp_path / "S/trials").iterdir()) == []
-    assert "Nothing to run" in spadit(*words)[2]
-    tables = [path.name for path in (tmp_path / "before").iterdir() if path.suffix in (".csv", ".md", ".tex")]
-    assert tables
-    for name in tables:
-        assert (tmp_path / "after" / name).read_bytes() == (tmp_path / "before" / name).read_bytes()
-
-
-@pytest.mark.ray
 def test_a_failing_method_gives_exit_code_one_and_a_command_that_reruns_it(
     spadit: Spadit, pairs: Path, tmp_path: Path
 ) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from harness.record import Record
+from harness.store import Store
+from harness.store.compaction import compact
 from reports.reading.scores import Block, Comparison, read
 from reports.reading.standings import standings
-from tests.reports.stores import NOT_SCORED, Plan, Variant, build, genes, row
+from reports.report import scores
+from tests.reports.stores import NOT_SCORED, Plan, Variant, build, genes, qualities, row
 
 
 def comparison_of(root: Path, plan: Plan) -> Comparison:
@@ -141,3 +147,22 @@ def test_a_folder_with_pattern_characters_in_its_name_is_read(tmp_path: Path) ->
 
 def test_a_dataset_that_is_not_real_says_so_in_its_name(tmp_path: Path) -> None:
     assert block_of(tmp_path, simple(synthetic="simulated")).name == "MG [simulated]"
+
+
+def test_a_compaction_between_listing_and_reading_shows_in_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan({"A": Variant(), "B": Variant()}, qualities({"A": 0.5, "B": 0.3}), {"one": genes(9)}, seeds=(0, 1))
+    before, store = scores(build(tmp_path / "quiet", plan), "demo"), build(tmp_path / "S", plan)
+    paths, compacted = Store.genes_paths, []
+
+    def meanwhile(self: Store, records: Sequence[Record]) -> list[Path]:
+        found = paths(self, records)
+        if not compacted:
+            compacted.append(compact(Store(tmp_path / "S")))
+        return found
+
+    monkeypatch.setattr(Store, "genes_paths", meanwhile)
+
+    pd.testing.assert_frame_equal(scores(store, "demo"), before)
+    assert compacted == [8]

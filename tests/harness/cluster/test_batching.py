@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cluster.batching import MOST, batches
+from harness.cluster.resources import Share
 from harness.protocol import KFold
 from harness.trial import Trial
 from tests.toys import Noise, VisibleMean
@@ -16,7 +17,7 @@ def test_every_trial_is_in_one_batch_of_its_kind(cheap: list[str], costly: int, 
     todo = [Trial(VisibleMean(tally=str(i)), d, d * 16, KFold(5), 0, 0) for i, d in enumerate(cheap)]
     todo += [Trial(Noise(), "x", "x" * 16, KFold(5), 0, seed) for seed in range(costly)]
 
-    grouped = batches(todo, slots)
+    grouped = batches(todo, slots, lambda _: Share())
 
     assert sorted(t.id for group in grouped for t in group.trials) == sorted(t.id for t in todo)
     for group in grouped:
@@ -28,4 +29,4 @@ def test_every_trial_is_in_one_batch_of_its_kind(cheap: list[str], costly: int, 
 def test_cheap_trials_keep_every_slot_busy() -> None:
     todo = [Trial(VisibleMean(tally=str(i)), "x", "x" * 16, KFold(5), 0, 0) for i in range(40)]
 
-    assert len(batches(todo, slots=4)) >= 4
+    assert len(batches(todo, 4, lambda _: Share())) >= 4

@@ -124,7 +124,7 @@ def same_as_quiet(store: Store, trials: list[Trial], data: Path, monkeypatch: py
 
 def only_whole_files(store: Store, ids: set[str]) -> None:
     """Each file of results is one that a record vouches for: there is no other, and none in part."""
-    system, root = store.files.arrow  # type: ignore[attr-defined]
+    system, root = store.files.arrow
     from pyarrow.fs import FileSelector
 
     found = {info.path.removeprefix(f"{root}/") for info in system.get_file_info(FileSelector(root, recursive=True))}

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.datasets.simulated import simulate, write_pair
 from harness.store import Store
+from tests.submitted import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -103,7 +103,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing_that_had_finished(tmp_pa
     # Sleeps without a word: the first Ctrl-C would wait for it.
     driver.write_text(driver.read_text().replace("Sleeps(1 + i / 100,", "Sleeps(0.5 if i else 60, reports=False,"))
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait(lambda: len(store.done()) >= 2)
+    until(lambda: len(store.done()) >= 2)
 
     running.send_signal(signal.SIGINT)
     time.sleep(1)
@@ -121,15 +121,8 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing_that_had_finished(tmp_pa
 def interrupted(command: list[str], tally: Path, number: int) -> tuple[subprocess.Popen[str], str]:
     """Run, send the signal once both trials have made ten steps, and wait for the end: the driver and its words."""
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait(lambda: tally.exists() and tally.read_text().count(" 10\n") == 2)
+    until(lambda: tally.exists() and tally.read_text().count(" 10\n") == 2)
     running.send_signal(number)
     shown, told = running.communicate(timeout=60)
     assert shown == ""  # results go there, and there are none
     return running, told
-
-
-def wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not until():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)

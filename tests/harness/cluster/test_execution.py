@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from harness.cluster.connection import connected
 from harness.cluster.progress import Progress
 from harness.cluster.resources import Resources
-from harness.cluster.tuning import Work, execute
 from harness.errors import BadInput
-from harness.pair import PairedSample
-from harness.protocol import KFold, Prepared, Protocol, prepare
+from harness.protocol import KFold, Prepared
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from models.method import Method
+from tests.submitted import submitted
 from tests.toys import Dies, Hungry, Noise, Raises, Refuses, Sleeps, VisibleMean
 
 pytestmark = pytest.mark.ray
 SPLIT = KFold(3)
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    """One local Ray for the module: starting it takes seconds, and a run uses the Ray it finds."""
-    with connected(Resources()):
-        yield
-
-
-@pytest.fixture(scope="module")
-def data(tiny: PairedSample) -> Prepared:
-    return prepare(tiny, Protocol())
 
 
 def trials(method: Method, data: Prepared, folds: int = 3, seeds: int = 1) -> list[Trial]:
@@ -45,11 +30,7 @@ def trials(method: Method, data: Prepared, folds: int = 3, seeds: int = 1) -> li
 
 def run(todo: list[Trial], data: Prepared, folder: Path, **resources: object) -> tuple[Store, Progress]:
     store = Store(folder)
-    labels = {trial.id: type(trial.method).__name__ for trial in todo}
-    asked = Resources(**resources)  # type: ignore[arg-type]
-    with Progress(labels, labels, show=False) as progress, connected(asked) as there:
-        execute(Work(todo, {data.dataset_id: data}, store, asked), asked.slots(there.resources), progress)
-    return store, progress
+    return store, submitted(todo, {data.dataset_id: data}, store, **resources)
 
 
 @pytest.mark.usefixtures("ray_here")

@@ -6,38 +6,23 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from harness.cluster.connection import connected
-from harness.cluster.progress import Progress
-from harness.cluster.resources import Resources, Share
-from harness.cluster.tuning import Work, execute
+from harness.cluster.resources import Share
 from harness.errors import BadInput
-from harness.pair import PairedSample
-from harness.protocol import KFold, Prepared, Protocol, prepare
+from harness.protocol import KFold, Prepared
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from harness.views.status import status_facts
 from models.method import Method
+from tests.submitted import submitted, until
 from tests.toys import Dies, Leaks, Needy, Noise, Raises, Steps
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_here() -> Iterator[None]:
-    with connected(Resources()):
-        yield
-
-
-@pytest.fixture(scope="module")
-def data(tiny: PairedSample) -> Prepared:
-    return prepare(tiny, Protocol())
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_here")]
 
 
 def trials(method: Method, data: Prepared, folds: int = 1) -> list[Trial]:
@@ -48,24 +33,9 @@ Give = Callable[[Trial, bool], Share]
 
 
 def run(todo: list[Trial], data: Prepared, folder: Path, share: Give | None = None, **asked: object) -> Store:
-    store, labels = Store(folder), {trial.id: type(trial.method).__name__ for trial in todo}
-    resources = Resources(**asked)  # type: ignore[arg-type]
-    with Progress(labels, labels, show=False) as progress:
-        execute(Work(todo, {data.dataset_id: data}, store, resources, share), 2, progress)
+    store = Store(folder)
+    submitted(todo, {data.dataset_id: data}, store, share, **asked)
     return store
-
-
-def after(seconds: float, act: Callable[[], None]) -> threading.Timer:
-    timer = threading.Timer(seconds, act)
-    timer.start()
-    return timer
-
-
-def until(holds: Callable[[], bool], within: float = 60) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def lines(tally: Path) -> list[str]:
@@ -116,15 +86,15 @@ def test_what_runs_out_of_memory_is_tried_once_more_with_more_and_both_are_recor
     def share(trial: Trial, enlarged: bool) -> Share:
         return Share(2.0 if enlarged else 1.0)
 
-    enough, never = Needy(str(tmp_path / "a"), threads=2), Needy(str(tmp_path / "b"), threads=99)
+    enough, never = Needy(str(tmp_path / "a"), times=1), Needy(str(tmp_path / "b"), times=99)
 
     store = run([*trials(enough, data), *trials(never, data)], data, tmp_path / "S", share)
 
     [done], [failed] = store.records(), store.unfinished()
-    assert (done.attempts, done.resources["cpus"], done.threads) == (2, 2.0, 2)
+    assert (done.attempts, done.resources["cpus"], done.threads) == (2, 2.0, 1)
     assert done.earlier == ({"cause": "memory", "reason": "MemoryError: Unable to allocate 1. TiB for an array"},)
     assert (failed.cause, failed.attempts, failed.resources["cpus"]) == ("memory", 2, 2.0)
-    assert lines(tmp_path / "b") == ["1 threads", "2 threads"]
+    assert len(lines(tmp_path / "a")) == len(lines(tmp_path / "b")) == 2
 
 
 def test_a_worker_that_keeps_memory_is_replaced_and_its_trials_are_whole(tmp_path: Path, data: Prepared) -> None:

@@ -6,24 +6,20 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.cluster.connection import connected
-from harness.cluster.progress import Progress
-from harness.cluster.resources import Resources
-from harness.cluster.tuning import Work, execute
 from harness.datasets.simulated import simulate, write_pair
 from harness.errors import BadInput
-from harness.pair import PairedSample
 from harness.protocol import KFold, Prepared, Protocol, prepare
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from models.method import Method
+from tests.many_nodes import STORE as OBJECT_STORE
 from tests.many_nodes import Nodes, many_nodes
+from tests.submitted import submitted, until
 from tests.toys import Noise, Spans, Steps, VisibleMean
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -37,28 +33,13 @@ def nodes() -> Iterator[Nodes]:
         yield cluster
 
 
-@pytest.fixture(scope="module")
-def data(tiny: PairedSample) -> Prepared:
-    return prepare(tiny, Protocol())
-
-
 def trials(method: Method, data: Prepared, n: int) -> list[Trial]:
     """Trials of equal cost, told apart by their sampling rates."""
     return [Trial(method, "tiny", data.dataset_id, KFold(3), i % 3, 0, 1 - i / (4 * n)) for i in range(n)]
 
 
 def run(todo: list[Trial], data: Prepared, store: Store, **asked: object) -> None:
-    labels, resources = {trial.id: "it" for trial in todo}, Resources(**asked)  # type: ignore[arg-type]
-    with Progress(labels, labels, show=False) as progress, connected(resources) as there:
-        work = Work(todo, {data.dataset_id: data}, store, resources)
-        execute(work, resources.slots(there.resources), progress)
-
-
-def until(holds: Callable[[], bool], within: float = 60) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
+    submitted(todo, {data.dataset_id: data}, store, **asked)
 
 
 def spans(tally: Path) -> list[tuple[float, float, str]]:
@@ -139,17 +120,37 @@ def test_a_node_with_other_versions_is_an_error_that_names_it(tmp_path: Path, no
         nodes.remove(nodes.alive.index(different))
 
 
-def test_a_dataset_that_the_object_store_cannot_hold_is_on_disk_or_refused_in_one_sentence(tmp_path: Path) -> None:
-    # Ray's object stores here have 128 MiB; the dataset takes more.
-    large = prepare(simulate(4000, 9000, 6000, seed=1, name="large"), Protocol())
-    size = sum(a.nbytes for a in (large.spots, large.cells.lognorm, large.cells.counts) if a is not None)
-    assert size > 2**28
+@pytest.fixture(scope="module")
+def large() -> Prepared:
+    """A dataset of more than twice what an object store here takes."""
+    prepared = prepare(simulate(4000, 9000, 6000, seed=1, name="large"), Protocol())
+    arrays = (prepared.spots, prepared.cells.lognorm, prepared.cells.counts)
+    assert sum(array.nbytes for array in arrays if array is not None) > 2 * OBJECT_STORE
+    return prepared
+
+
+def test_a_dataset_larger_than_the_object_store_is_kept_on_disk_and_the_run_ends_right(
+    tmp_path: Path, large: Prepared
+) -> None:
     todo, store = [Trial(VisibleMean(), "large", large.dataset_id, KFold(3), 0, 0)], Store(tmp_path / "S")
 
-    with many_nodes(1, store=2**27) as small:
+    with many_nodes(1) as small:
         run(todo, large, store, address=small.address)
 
-    assert store.done() == {todo[0].id}
+    assert store.record(todo[0].id).prediction_sha256 == run_trial(todo[0], large).record.prediction_sha256
+
+
+def test_a_full_object_store_on_a_full_disk_is_refused_in_one_sentence(tmp_path: Path, large: Prepared) -> None:
+    todo, store = [Trial(VisibleMean(), "large", large.dataset_id, KFold(3), 0, 0)], Store(tmp_path / "S")
+
+    # Ray counts a disk as full from this share of it on.
+    with (
+        many_nodes(1, local_fs_capacity_threshold=0.0001) as full,
+        pytest.raises(BadInput, match=r"no room for dataset large .*; start Ray with a larger --object-store-memory"),
+    ):
+        run(todo, large, store, address=full.address)
+
+    assert store.done() == store.unfinished_ids() == set()
 
 
 def spadit(folder: Path, nodes: Nodes, *words: str) -> subprocess.CompletedProcess[str]:

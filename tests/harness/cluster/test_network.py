@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,7 @@ from harness.protocol import prepare
 from harness.store import Store
 from harness.store.damage import verified
 from harness.trial import run_trial
+from tests.submitted import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -120,13 +121,6 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
         yield made
     finally:
         made.end()
-
-
-def until(holds: Callable[[], bool], within: float) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.2)
 
 
 def test_trials_of_a_host_whose_cable_is_cut_are_computed_elsewhere(
