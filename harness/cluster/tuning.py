@@ -6,6 +6,7 @@ Tune schedules; it is not the database. `Tuner.restore` is not used: what is mis
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 import time
 import uuid
@@ -183,12 +184,11 @@ class Submission:
                 **storage,
             ),
         )
-        try:
+        with contextlib.suppress(Leave):
             tuner.fit()
-        except Leave:
-            if listener.fatal is not None:
-                raise BadInput(listener.fatal) from None
-            raise KeyboardInterrupt from None
+        gc.collect()  # Tune's objects are cycles, and its workers keep their places for as long as these live
+        if listener.fatal is not None:
+            raise BadInput(listener.fatal)
         if self.stop.since is not None:
             raise KeyboardInterrupt
         return dict(listener.faults)

@@ -46,6 +46,10 @@ class Grid:
     def plan(self, where: str | Path) -> Plan:
         return make_plan(EXPERIMENT, Store(where), self.data)
 
+    def file(self, root: Path, kind: str) -> Path:
+        """One file of that kind which reports read: of predictions, they read the first seed's."""
+        return next(root.glob(KINDS[kind].format(id=self.outcomes[0].record.trial_id)))
+
     def computed(self, store: Store, ids: set[str]) -> None:
         """As if these had been run again."""
         for outcome in self.outcomes:
@@ -85,9 +89,9 @@ SPOILT: dict[str, Callable[[bytes], bytes | None]] = {
 }
 
 KINDS = {
-    "record": "trials/*",
-    "genes": "genes/*",
-    "prediction": "predictions/*",
+    "record": "trials/{id}.json",
+    "genes": "genes/{id}.parquet",
+    "prediction": "predictions/{id}.parquet",
     "packed records": "packs/records-*",
     "packed genes": "packs/genes-*",
 }
@@ -152,7 +156,7 @@ def test_what_is_damaged_is_missing_with_a_reason_refused_set_aside_and_computed
 ) -> None:
     root = Path(shutil.copytree(grid.packed if "packed" in kind else grid.small, tmp_path / "S"))
     whole, ids = everything(Store(root)), Store(root).done()
-    path = sorted(root.glob(KINDS[kind]))[0]
+    path = grid.file(root, kind)
     lost = ids if "packed" in kind else {path.stem}
     before, after = path.read_bytes(), SPOILT[how](path.read_bytes())
     path.unlink() if after is None else path.write_bytes(after)
@@ -196,7 +200,7 @@ def test_what_is_damaged_is_missing_with_a_reason_refused_set_aside_and_computed
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "prediction"])
 def test_any_flipped_bit_of_any_file_that_a_plan_reads_is_found(grid: Grid, tmp_path: Path, kind: str) -> None:
     root = Path(shutil.copytree(grid.packed if "packed" in kind else grid.small, tmp_path / "S"))
-    path, ids = sorted(root.glob(KINDS[kind]))[0], Store(root).done()
+    path, ids = grid.file(root, kind), Store(root).done()
     data, lost = path.read_bytes(), ids if "packed" in kind else {path.stem}
 
     for at in random.Random(1).sample(range(8 * len(data)), 40):
@@ -225,7 +229,7 @@ def test_it_is_the_same_under_a_uri(grid: Grid, bucket: str, kind: str, how: str
     for path in root.rglob("*"):
         if path.is_file():
             files.write(path.relative_to(root).as_posix(), path.read_bytes())
-    path = sorted(root.glob(KINDS[kind]))[0]
+    path = grid.file(root, kind)
     name, after = path.relative_to(root).as_posix(), SPOILT[how](path.read_bytes())
     files.delete(name) if after is None else files.write(name, after)
     lost = ids if "packed" in kind else {path.stem}
