@@ -14,7 +14,7 @@ from harness._house import check_house
 
 if TYPE_CHECKING:
     from harness.errors import BadInput
-    from harness.experiment import ByDataset, Experiment
+    from harness.experiment import ByDataset, ByFold, Experiment
     from harness.protocol import (
         HeldOutGenes,
         Holdout,
@@ -33,6 +33,7 @@ check_house()
 _PLACES = {
     "BadInput": "harness.errors",
     "ByDataset": "harness.experiment",
+    "ByFold": "harness.experiment",
     "Experiment": "harness.experiment",
     "HeldOutGenes": "harness.protocol",
     "Holdout": "harness.protocol",
@@ -48,8 +49,8 @@ _PLACES = {
 }
 
 __all__ = [
-    "BadInput", "ByDataset", "Experiment", "HeldOutGenes", "Holdout", "KFold", "MaskedEntries", "Panel", "PerEntry",
-    "PerSpot", "Preprocessing", "Protocol", "Results", "submit",
+    "BadInput", "ByDataset", "ByFold", "Experiment", "HeldOutGenes", "Holdout", "KFold", "MaskedEntries", "Panel",
+    "PerEntry", "PerSpot", "Preprocessing", "Protocol", "Results", "submit",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from harness.errors import BadInput
 from harness.protocol import HeldOutGenes, KFold, Protocol, Split, Task
@@ -43,18 +43,48 @@ class ByDataset:
                 )
 
 
-Variant = Method | ByDataset
+@dataclass(frozen=True)
+class ByFold:
+    """A variant whose settings differ from fold to fold, as the winners of a nested search do.
+
+    on: dataset -> fold -> the method there. No fold runs the method of another: the genes that it was chosen by are
+    those that the other folds are scored on (protocol section 3).
+    """
+
+    on: Mapping[str, Mapping[int, Method]]
+
+    @property
+    def methods(self) -> list[Method]:
+        """All of them, dataset by dataset and fold by fold."""
+        return [method for folds in self.on.values() for _, method in sorted(folds.items())]
+
+    def at(self, dataset: str, fold: int) -> Method:
+        """The method there; `BadInput` where there is none."""
+        if fold not in self.on.get(dataset, {}):
+            raise BadInput(
+                f"No settings were chosen for fold {fold} of {dataset}. Those of another fold were chosen on genes "
+                "that this one is scored on, so they are not scored here; search in this fold as well, or score the "
+                "others alone."
+            )
+        return self.on[dataset][fold]
 
 
-def method_on(variant: Variant, dataset: str) -> Method:
-    """What a variant runs on a dataset."""
+Variant = Method | ByDataset | ByFold
+
+
+def method_on(variant: Variant, dataset: str, fold: int) -> Method:
+    """What a variant runs on a fold of a dataset."""
+    if isinstance(variant, ByFold):
+        return variant.at(dataset, fold)
     return variant if isinstance(variant, Method) else variant.on.get(dataset, variant.elsewhere)
 
 
 def _described(variant: Variant) -> Any:
-    """Canonical JSON of a variant; of one that differs by dataset, that of `elsewhere` and what is other."""
+    """Canonical JSON of a variant; of one that differs, that of each of its methods."""
     if isinstance(variant, Method):
         return canonical(variant)
+    if isinstance(variant, ByFold):
+        return {name: {str(fold): canonical(m) for fold, m in folds.items()} for name, folds in variant.on.items()}
     return {"on": {name: canonical(m) for name, m in variant.on.items()}, "elsewhere": canonical(variant.elsewhere)}
 
 
@@ -65,6 +95,7 @@ class Experiment:
     Labels are for people and never enter a trial's identity: experiments that need the same trial share it.
     chosen_on: label -> the datasets on whose scores that variant's settings were chosen; its rows there say "tuned on
     these genes" in every table. part_of: the variants of the whole that `narrowed` took these from.
+    tuned: label -> how a search chose that variant's settings, for those that one did (see `harness.search.winners`).
     reference: the label that reports compare every other one with, pair by pair; the first variant where none is named.
     Raises `BadInput` for what cannot be run, when it is made.
     """
@@ -80,6 +111,7 @@ class Experiment:
     folds: Sequence[int] | None = None
     title: str = ""
     chosen_on: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reference: str = ""
     part_of: Mapping[str, Variant] | None = field(default=None, repr=False)
 
@@ -99,7 +131,7 @@ class Experiment:
                     f"Experiment {self.name}: variant {label!r} is a {_kind(method)}; expected an instance of a "
                     "models.method.Method, e.g. SpaGE() with its parentheses."
                 )
-        named = {"chosen_on": (tuple(self.chosen_on), self.variants)}
+        named = {name: (tuple(getattr(self, name)), self.variants) for name in ("chosen_on", "tuned")}
         if self.reference:
             named["reference"] = ((self.reference,), self.part_of or self.variants)
         for where, (labels, variants) in named.items():
@@ -140,7 +172,8 @@ class Experiment:
         if variants:
             changes["part_of"] = self.part_of or self.variants
             changes["variants"] = {label: m for label, m in self.variants.items() if label in variants}
-            changes["chosen_on"] = {label: names for label, names in self.chosen_on.items() if label in variants}
+            for axis in ("chosen_on", "tuned"):
+                changes[axis] = {label: facts for label, facts in getattr(self, axis).items() if label in variants}
         if folds:
             changes["folds"] = tuple(dict.fromkeys(folds))
         if seeds is not None:
@@ -154,10 +187,10 @@ class Experiment:
             if dataset not in ids:
                 continue
             for label, variant in self.variants.items():
-                method = method_on(variant, dataset)
                 for rate in self.sampling_rates:
                     for seed in self.seeds:
                         for fold in folds:
+                            method = method_on(variant, dataset, fold)
                             trial = Trial(
                                 method, dataset, ids[dataset], self.split, fold, seed, rate, self.protocol, self.task
                             )
@@ -205,7 +238,7 @@ class Experiment:
 
     def _row(self, label: str, variant: Variant) -> dict[str, Any]:
         """What the store keeps of a variant."""
-        method = method_on(variant, "")
+        method = variant.methods[0] if isinstance(variant, ByFold) else method_on(variant, "", 0)
         row = {
             "variant_id": short_hash(_described(variant), 8),
             "method": stem(type(method)),
@@ -213,6 +246,10 @@ class Experiment:
             "component": canonical(method),
             "chosen_on": list(self.chosen_on.get(label, ())),
         }
+        if label in self.tuned:
+            row["tuned"] = dict(self.tuned[label])
+        if isinstance(variant, ByFold):
+            return row | {"by_fold": _described(variant)}
         return row if isinstance(variant, Method) else row | {"by_dataset": _described(variant)["on"]}
 
 
@@ -220,13 +257,27 @@ class Experiment:
 # Finding experiments by name or file
 
 
+Question = TypeVar("Question")
+
+
 def load_experiment(name_or_path: str, preset: str | None = None) -> Experiment:
     """The experiment of a module in `experiments/` or of a driver file; `BadInput` if there is none to be had.
 
     preset: one of the module's PRESETS, the same question at another size, instead of its EXPERIMENT.
     """
+    found = load_question(name_or_path, Experiment, preset)
+    try:
+        for variant in found.variants.values():
+            _described(variant)
+    except ComponentError as error:
+        raise BadInput(f"{name_or_path}: {error}") from None
+    return found
+
+
+def load_question(name_or_path: str, kind: type[Question], preset: str | None = None) -> Question:
+    """The EXPERIMENT of a module or driver file, which is of that kind (a dataclass with a title); see above."""
     if name_or_path.endswith(".py") or "/" in name_or_path:
-        return _experiment_of(load_driver(Path(name_or_path)), name_or_path, preset)
+        return _question_of(load_driver(Path(name_or_path)), name_or_path, kind, preset)
     import experiments
 
     known = sorted(info.name for info in pkgutil.iter_modules(experiments.__path__) if not info.name.startswith("_"))
@@ -235,7 +286,7 @@ def load_experiment(name_or_path: str, preset: str | None = None) -> Experiment:
             f"There is no experiment {name_or_path!r}; {nearest(name_or_path, known)} A path to a file that defines "
             "EXPERIMENT also works."
         )
-    return _experiment_of(importlib.import_module(f"experiments.{name_or_path}"), name_or_path, preset)
+    return _question_of(importlib.import_module(f"experiments.{name_or_path}"), name_or_path, kind, preset)
 
 
 def load_driver(path: Path) -> ModuleType:
@@ -268,7 +319,7 @@ def load_driver(path: Path) -> ModuleType:
     return module
 
 
-def _experiment_of(module: ModuleType, where: str, preset: str | None) -> Experiment:
+def _question_of(module: ModuleType, where: str, kind: type[Question], preset: str | None) -> Question:
     found, called = getattr(module, "EXPERIMENT", None), "EXPERIMENT"
     if found is None:
         raise BadInput(f"{where} defines no EXPERIMENT; add `EXPERIMENT = Experiment(...)` to it.")
@@ -278,16 +329,13 @@ def _experiment_of(module: ModuleType, where: str, preset: str | None) -> Experi
             there = f"expected one of {', '.join(presets)}." if presets else "it comes in one size; leave --preset out."
             raise BadInput(f"{where} has no preset {preset!r}; {there}")
         found, called = presets[preset], f"PRESETS[{preset!r}]"
-    if not isinstance(found, Experiment):
-        raise BadInput(f"{called} in {where} is a {_kind(found)}; expected a harness.Experiment.")
-    try:
-        for variant in found.variants.values():
-            _described(variant)
-    except ComponentError as error:
-        raise BadInput(f"{where}: {error}") from None
-    if not found.title and module.__doc__:
-        found = dataclasses.replace(found, title=module.__doc__.strip().splitlines()[0])
-    return found
+    if not isinstance(found, kind):
+        verb = {"Search": "; `spadit tune` asks it", "Experiment": "; `spadit run` asks it"}.get(_kind(found), "")
+        raise BadInput(f"{called} in {where} is a {_kind(found)}{verb}; expected a harness.{kind.__name__}.")
+    asked: Any = found
+    if not asked.title and module.__doc__:
+        asked = dataclasses.replace(asked, title=module.__doc__.strip().splitlines()[0])
+    return cast(Question, asked)
 
 
 def _kind(thing: object) -> str:

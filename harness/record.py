@@ -121,7 +121,8 @@ class Asked:
     """What an experiment asked for: its variants and datasets, and which trial answers which cell.
 
     variants: label -> {variant_id, method (file stem), control (bool), component (canonical JSON)}, in table order; and
-        by_dataset (dataset -> component) where settings differ by dataset.
+        by_dataset (dataset -> component) where settings differ by dataset, by_fold (dataset -> fold -> component) where
+        they differ by fold, tuned where a search chose them.
     datasets: name -> {dataset_id, title, synthetic ("" for real data), spots, cells, shared (genes)}; the panel is in
         the store's card of the dataset, under `protocol_id`.
     commands: what was typed, in order of asking.
@@ -157,10 +158,10 @@ class Asked:
         """The distinct trials that answer the cells, sorted."""
         return tuple(sorted({cell["trial_id"] for cell in self.cells}))
 
-    def variant_on(self, label: str, dataset: str) -> dict[str, Any]:
-        """What is known of a variant, with the settings that it has on a dataset where these differ by dataset."""
+    def variant_on(self, label: str, dataset: str, fold: int = 0) -> dict[str, Any]:
+        """What is known of a variant, with the settings that it has on a dataset or fold where these differ."""
         known = self.variants[label]
-        own = known.get("by_dataset", {}).get(dataset)
+        own = known.get("by_dataset", {}).get(dataset) or known.get("by_fold", {}).get(dataset, {}).get(str(fold))
         return known if own is None else known | {"component": own, "variant_id": short_hash(own, 8)}
 
     def to_json(self) -> bytes:
@@ -177,8 +178,12 @@ class Asked:
 
     def selection(self, label: str, dataset: str, recorded: str) -> str:
         """How a variant's settings were chosen, seen from a dataset: as recorded, or as the experiment knows better."""
-        chosen = dataset in self.variants[label].get("chosen_on", ())
-        return "tuned on these genes" if chosen else recorded
+        known = self.variants[label]
+        if dataset in known.get("chosen_on", ()):
+            return "tuned on these genes"
+        if "tuned" in known and recorded != "tuned on these genes":
+            return str(known["tuned"]["selection"])
+        return recorded
 
     def joined(self, elsewhere: Asked) -> Asked:
         """With the answers from elsewhere that were given to the same task, protocol and split on the same data."""

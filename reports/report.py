@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from reports.family import Section, families
 from reports.figures import drawing
 from reports.reading.scores import Comparison, read
 from reports.writing import latex, page, tables, terminal
+from reports.writing.budgets import budgeted
 from reports.writing.wording import headline, notes
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def table(store: Store, name: str, value: str = "accuracy_score") -> pd.DataFram
 def print_table(store: Store, name: str, console: Console) -> None:
     """Print the accuracy-score tables of an experiment, with what must be known about them."""
     comparison = _comparison(store, name)
-    for shown in accuracy_score.tables(comparison):
+    for shown in (budgeted(each, comparison.asked) for each in accuracy_score.tables(comparison)):
         console.print(*terminal.renderables(shown), sep="\n")
     for note in notes(comparison):
         console.print(f"Note: {note}", markup=False, highlight=False)
@@ -112,7 +114,11 @@ def _comparison(store: Store, name: str) -> Comparison:
 
 def _files(comparison: Comparison) -> Files:
     """Name -> bytes of everything a comparison's report consists of."""
-    sections = {name: found for name, family in families().items() if (found := family.section(comparison)) is not None}
+    sections = {
+        name: _with_budgets(found, comparison.asked)
+        for name, family in families().items()
+        if (found := family.section(comparison)) is not None
+    }
     files: Files = {}
     written: dict[str, list[str]] = {}
     svgs: dict[str, bytes] = {}
@@ -128,6 +134,10 @@ def _files(comparison: Comparison) -> Files:
             files |= {f"figures/{each.name}.{kind}": data for kind, data in kinds.items()}
     files["index.html"] = page.render(comparison, sections, svgs, written).encode()
     return files
+
+
+def _with_budgets(section: Section, asked: Asked) -> Section:
+    return replace(section, tables=tuple(budgeted(table, asked) for table in section.tables))
 
 
 def _writers(name: str, comparison: Comparison) -> Mapping[str, Callable[[Section], str]]:

@@ -86,7 +86,8 @@ def test_heavy_packages_stay_in_their_rooms(path: Path) -> None:
     if not under(here, "models"):
         assert not any(under(name, "torch") for name in names), f"{here} imports torch"
     for name in imports(path, top_level_only=True):
-        assert not under(name, "scanpy", "ray"), f"{here} imports {name} as soon as it is imported"
+        alone = here == "harness.search.conductor" and under(name, "ray")  # it is made of Ray's classes
+        assert alone or not under(name, "scanpy", "ray"), f"{here} imports {name} as soon as it is imported"
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

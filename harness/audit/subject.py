@@ -34,7 +34,7 @@ class Subject:
         """The method that runs on a dataset, made afresh."""
         experiment = self.experiment()
         if experiment is not None:
-            return method_on(experiment.variants[self.variant], dataset)
+            return method_on(experiment.variants[self.variant], dataset, 0)
         made: Any = rebuild(self.component)
         return made
 

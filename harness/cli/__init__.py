@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from harness.cli import audit, data, experiments, predictions
+from harness.cli import audit, data, experiments, predictions, searches
 from harness.cli._shared import say
 from harness.errors import BadInput
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(experiments.app)
+app.add_typer(searches.app)
 app.add_typer(predictions.app)
 app.add_typer(audit.app)
 app.add_typer(data.app)

@@ -47,7 +47,7 @@ def existing(where: str) -> Store:
     from harness.store import Store
 
     store = Store(where)
-    if not any(store.files.sizes(folder, ".json") for folder in ("experiments", "trials", "unfinished")):
+    if not any(store.files.names(folder, ".json") for folder in ("experiments", "trials", "unfinished")):
         raise BadInput(f"There is no store {store.where}; `spadit run EXPERIMENT --store {store.where}` makes one.")
     return store
 

@@ -146,7 +146,7 @@ def compact(store: StoreOption = "results", as_json: JsonOption = False) -> None
 
     found = existing(store)
     merged = merge(found)
-    left = len(found.files.sizes("trials", ".json"))
+    left = len(found.files.names("trials", ".json"))
     facts = {"store": found.where, "merged": merged, "packs": len(found.packs.all()), "small": left}
     print_json(facts) if as_json else typer.echo(f"{merged} trials of {found.where} merged; {facts['packs']} packs.")
 

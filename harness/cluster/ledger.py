@@ -21,6 +21,10 @@ class Ledger:
         self.pending = {trial.id: trial for trial in trials}
         self.earlier: dict[str, list[dict[str, str]]] = {}
 
+    def add(self, trials: Iterable[Trial]) -> None:
+        """These are to be run as well."""
+        self.pending |= {trial.id: trial for trial in trials}
+
     def settle(self, trial_ids: Iterable[str]) -> list[str]:
         """These have a record in the store; returns those that had none before."""
         return [trial_id for trial_id in trial_ids if self.pending.pop(trial_id, None) is not None]

@@ -34,7 +34,8 @@ USAGE_EVERY = 60.0
 class Progress:
     """Counts what it is told and shows it. Use as a context manager round the run.
 
-    labels: trial id -> "label · dataset · fold", in order of the grid; its length is the total.
+    labels: trial id -> "label · dataset · fold", in order of the grid; more may be added. expected: how many there will
+    be in all, where that is more.
     groups: trial id -> the label whose mean PCC it counts towards in "best so far".
     cheap: ids that hardly take time; they count for little in the time that is left.
     tensorboard: folder for curves and results as TensorBoard reads them; none is written without.
@@ -48,8 +49,9 @@ class Progress:
         cheap: frozenset[str] = frozenset(),
         tensorboard: str | Path | None = None,
     ) -> None:
-        self.labels = labels
-        self.groups = groups
+        self.labels = dict(labels)
+        self.groups = dict(groups)
+        self.expected = 0
         self.weight = {trial_id: CHEAP if trial_id in cheap else 1.0 for trial_id in labels}
         self.show = show
         self.running: dict[str, float] = {}
@@ -79,8 +81,18 @@ class Progress:
             self._live = None
         if self._board is not None:
             self._board.close()
-        if self.status and len(self.status) < len(self.labels):
+        if self.status and len(self.status) < self.total:
             self._line(self.line())
+
+    @property
+    def total(self) -> int:
+        """How many trials there are, as far as is known."""
+        return max(self.expected, len(self.labels))
+
+    def add(self, trial_id: str, label: str, group: str) -> None:
+        """One more trial, which was not known before, or is run once more."""
+        self.labels[trial_id], self.groups[trial_id] = label, group
+        self.weight[trial_id] = 1.0
 
     def started(self, slots: int, nodes: int = 1, dashboard: str | None = None) -> None:
         """Ray is there, with room for so many batches at once."""
@@ -107,7 +119,7 @@ class Progress:
             self._finished(message)
         if self._board is not None:
             self._board.told(message)
-        last = len(self.status) == len(self.labels)
+        last = len(self.status) == self.total
         if last or time.monotonic() - self._last_line >= PLAIN_EVERY:
             self._line(self.line())
             if self.usage and time.monotonic() - self._last_usage >= USAGE_EVERY:
@@ -140,7 +152,7 @@ class Progress:
 
     def line(self) -> str:
         """The state in one line."""
-        finished, total = len(self.status), len(self.labels)
+        finished, total = len(self.status), self.total
         elapsed = time.monotonic() - self._start
         parts = [f"{finished}/{total} finished"]
         parts += [f"{self.counts[status]} {status}" for status in ("failed", "skipped") if self.counts[status]]
@@ -186,7 +198,8 @@ class Progress:
     def _done(self) -> float:
         """The share of all work that is done, by weight."""
         done = self._weighed + sum(self.weight[trial_id] * share for trial_id, share in self.running.items())
-        return min(1.0, done / max(sum(self.weight.values()), 1e-9) + 1e-9)
+        whole = sum(self.weight.values()) + self.total - len(self.labels)
+        return min(1.0, done / max(whole, 1e-9) + 1e-9)
 
     def _line(self, text: str) -> None:
         if self.show and self._live is None:

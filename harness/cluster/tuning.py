@@ -6,26 +6,24 @@ Tune schedules; it is not the database. `Tuner.restore` is not used: what is mis
 from __future__ import annotations
 
 import contextlib
-import gc
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from harness.cluster.batching import Batch, batches
-from harness.cluster.faults import Fault, fault
+from harness.cluster.faults import Fault
 from harness.cluster.ledger import Ledger
 from harness.cluster.nodes import signature
 from harness.cluster.progress import Progress
 from harness.cluster.resources import Resources, Share
 from harness.cluster.scratch import scratch
 from harness.cluster.shipping import is_shipped, ship_by_value
-from harness.cluster.stopping import Leave, Stop, is_asked
-from harness.cluster.worker import Job, summary, work
-from harness.errors import BadInput
+from harness.cluster.stopping import Stop
+from harness.cluster.tune_run import Config, Feed, Handed, shared, tune_run
+from harness.cluster.worker import Job, summary
 from harness.protocol import Prepared
 from harness.record import Cause
 from harness.store import Store
@@ -67,6 +65,14 @@ def execute(todo: Work, slots: int, progress: Progress) -> int:
     another driver computes are waited for, and computed here if it does not finish them. Raises `BadInput` when the
     store cannot be written or a node is not as it should be, KeyboardInterrupt when it was asked to stop.
     """
+    with submission(todo, slots, progress) as run:
+        run.to_the_end()
+    return run.ended
+
+
+@contextlib.contextmanager
+def submission(todo: Work, slots: int, progress: Progress) -> Iterator[Submission]:
+    """A driver of the connected Ray for the body: signals are taken, and nothing of it is left in the store."""
     driver = Driver.here(uuid.uuid4().hex[:16])
     todo.store.forget_unfinished(trial.id for trial in todo.trials)  # from here on, one is of this submission
     ship_by_value(everything=todo.resources.address is not None)
@@ -75,11 +81,22 @@ def execute(todo: Work, slots: int, progress: Progress) -> int:
     with Stop(driver.submission, progress.say).listening() as stop:
         run = Submission(todo, slots, progress, driver, ledger, stop)
         try:
-            run.to_the_end()
+            yield run
         finally:
             with contextlib.suppress(StoreFailed):
                 run.claims.close()
-    return run.ended
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Batches that run in one Tune run, by their place."""
+
+    batches: tuple[Batch, ...]
+    job: Job
+
+    def of(self, config: Config) -> Handed:
+        """What the worker of a batch is given."""
+        return Handed(self.batches[config["batch"]], self.job)
 
 
 class Submission:
@@ -90,7 +107,7 @@ class Submission:
         self.driver, self.ledger, self.stop = driver, ledger, stop
         self.claims = Claims(todo.store.files, driver)
         self.ended = 0
-        self.refs = _shared(todo.data)
+        self.refs = shared(todo.data)
 
     def to_the_end(self) -> None:
         """Run waves until every trial has a record."""
@@ -98,8 +115,7 @@ class Submission:
             held = {i for i, claim in claims(self.todo.store.files, self.driver.submission).items()}
             wave = self._wave(held)
             if wave:
-                with scratch(self.claims, self._spread()) as storage:
-                    self._reckon(wave, self._tune(wave, storage))
+                self._reckon(wave, self._tune(wave))
             else:
                 self.progress.waiting(len(held & set(self.ledger.pending)))
                 self._pause()
@@ -112,6 +128,12 @@ class Submission:
         untold = [i for i in told if i not in self.progress.status]
         for record in [*store.records(i for i in untold if i in done), *store.unfinished(set(untold) - done)]:
             self.progress.told(summary(record))
+        self.give_up()
+        return bool(ledger.pending)
+
+    def give_up(self) -> None:
+        """Record what was lost too often as failed."""
+        store, ledger = self.todo.store, self.ledger
         for trial in ledger.given_up():
             attempts = ledger.earlier[trial.id]
             cause: Cause = "memory" if ledger.enlarged(trial.id) else "infrastructure"
@@ -125,7 +147,6 @@ class Submission:
             store.put_unfinished(record)
             ledger.settle([trial.id])
             self.heard(summary(record))
-        return bool(ledger.pending)
 
     def _wave(self, held: set[str]) -> list[Batch]:
         """The batches to run now: what was never lost in batches, and what was lost before alone."""
@@ -148,53 +169,28 @@ class Submission:
                 for j in suspects:
                     self.progress.again(j, found.reason)
 
-    def _tune(self, wave: Sequence[Batch], storage: Mapping[str, Any]) -> dict[int, Fault]:
+    def feed(self, feed: Feed) -> None:
+        """One Tune run over what a feed has; see `tune_run`."""
+        with scratch(self.claims, self._spread()) as storage:
+            tune_run(feed, self.refs, self.stop, storage)
+
+    def _tune(self, wave: Sequence[Batch]) -> dict[int, Fault]:
         """One Tune run over these batches; returns what Ray said of those that broke."""
-        import ray
         from ray import tune
 
-        job = self._job(wave)
-        submission = self.driver.submission
-
-        def trainable(config: dict[str, Any], wave: Any, refs: Any, job: Any) -> None:
-            work(
-                wave[config["batch"]],
-                job,
-                lambda dataset_id: ray.get(refs[dataset_id]),
-                lambda messages: tune.report({"messages": messages}),
-                lambda: is_asked(submission),
-            )
-
-        def asked(config: Mapping[str, Any]) -> Any:
-            share = wave[config["batch"]].share
-            return tune.PlacementGroupFactory([{"CPU": share.cpus, "GPU": share.gpus}])
-
-        listener = self._listener()
-        tuner = tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(trainable, wave=tuple(wave), refs=self.refs, job=job), resources=asked
-            ),
-            param_space={"batch": tune.grid_search(list(range(len(wave))))},
-            tune_config=tune.TuneConfig(max_concurrent_trials=self.todo.resources.max_concurrent, reuse_actors=True),
-            run_config=tune.RunConfig(
-                name="run",
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=0),
-                callbacks=[listener],
-                **storage,
-            ),
+        faults: dict[int, Fault] = {}
+        feed = Feed(
+            lookup=Wave(tuple(wave), self.job([trial for batch in wave for trial in batch.trials])).of,
+            space={"batch": tune.grid_search(list(range(len(wave))))},
+            heard=self.heard,
+            broke=lambda config, fault: faults.update({config["batch"]: fault}),
+            settings={"max_concurrent_trials": self.todo.resources.max_concurrent},
         )
-        with contextlib.suppress(Leave):
-            tuner.fit()
-        gc.collect()  # Tune's objects are cycles, and its workers keep their places for as long as these live
-        if listener.fatal is not None:
-            raise BadInput(listener.fatal)
-        if self.stop.since is not None:
-            raise KeyboardInterrupt
-        return dict(listener.faults)
+        self.feed(feed)
+        return faults
 
-    def _job(self, wave: Sequence[Batch]) -> Job:
-        trials = [trial for batch in wave for trial in batch.trials]
+    def job(self, trials: Sequence[Trial]) -> Job:
+        """What workers are told of these trials."""
         return Job(
             store=self.todo.store,
             driver=self.driver,
@@ -206,50 +202,6 @@ class Submission:
             checkpoint_every=self.todo.resources.checkpoint_every,
             shipped=is_shipped(self.todo.resources.address),
         )
-
-    def _listener(self) -> Any:
-        """Tune's callback: passes on what workers say, notes what breaks, and ends the run when it has to end."""
-        from ray.tune import Callback
-        from ray.tune.progress_reporter import TrialProgressCallback
-
-        submission = self
-
-        class Listener(TrialProgressCallback):  # in place of Tune's own, which prints where results go
-            def __init__(self) -> None:
-                super().__init__()
-                self.faults: dict[int, Fault] = {}
-                self.fatal: str | None = None
-                self.waited_for: set[str] | None = None
-
-            def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **_: Any) -> None:
-                for message in result.get("messages", ()):
-                    if "fatal" in message:
-                        self.fatal = message["fatal"]
-                        raise Leave
-                    submission.heard(message)
-
-            def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
-                self.faults[trial.config["batch"]] = fault(_noted(trial))
-
-            def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
-                return
-
-            def on_step_end(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
-                if submission.stop.since is None:
-                    return
-                running = {trial.trial_id for trial in trials if trial.status == "RUNNING"}
-                self.waited_for = running if self.waited_for is None else self.waited_for & running
-                if not self.waited_for or submission.stop.overdue:
-                    raise Leave
-
-            def __getstate__(self) -> dict[str, Any]:
-                # Tune writes its callbacks to disk; this one has nothing to restore.
-                return {}
-
-            def __reduce__(self) -> Any:
-                return Callback, ()
-
-        return Listener()
 
     def _spread(self) -> bool:
         """Whether trials run on more than this machine; a Ray that somebody else has connected may do so, too."""
@@ -269,28 +221,3 @@ class Submission:
             if self.stop.since is not None:
                 raise KeyboardInterrupt
             time.sleep(POLL / 10)
-
-
-def _noted(trial: Any) -> str:
-    """What Tune noted of a trial of its own that broke, in a file of this machine."""
-    file = Path(trial.error_file) if trial.error_file else None
-    return file.read_text(errors="replace") if file is not None and file.exists() else ""
-
-
-def _shared(data: dict[str, Prepared]) -> dict[str, Any]:
-    """References to the datasets in Ray's object store, from where each node fetches them once."""
-    import ray
-    from ray.exceptions import RayError
-
-    refs: dict[str, Any] = {}
-    for dataset_id in list(data):
-        name = data[dataset_id].dataset
-        try:
-            refs[dataset_id] = ray.put(data.pop(dataset_id))
-        except (RayError, OSError) as error:
-            said = " ".join(str(error).split())[:200]
-            raise BadInput(
-                f"Ray's object store on this node has no room for dataset {name} ({type(error).__name__}: {said}); "
-                "start Ray with a larger --object-store-memory, or make room on its disk."
-            ) from None
-    return refs

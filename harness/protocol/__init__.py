@@ -19,13 +19,13 @@ from models.method import Expression, Problem, Size
 
 from .panel import Panel, dense
 from .preprocessing import Preprocessing
-from .splits import Fold, Holdout, KFold, Split
+from .splits import Fold, Holdout, KFold, Split, Within
 from .task import HeldOutGenes, MaskedEntries, Task
 from .thinning import PerEntry, PerSpot, Thinning
 
 __all__ = [
     "Fold", "Frame", "HeldOutGenes", "Holdout", "KFold", "MaskedEntries", "Panel", "PerEntry", "PerSpot", "Prepared",
-    "Preprocessing", "Protocol", "Split", "Task", "Thinning", "Truth", "frame", "pose", "prepare",
+    "Preprocessing", "Protocol", "Split", "Task", "Thinning", "Truth", "Within", "frame", "pose", "prepare",
 ]  # fmt: skip
 
 
@@ -85,8 +85,9 @@ class Prepared:
 
     def size(self, split: Split) -> Size:
         """What a fold of that split shows."""
-        held = -(-len(self.panel) // split.folds) if split.folds > 1 else 0
-        return Size(len(self.spots), len(self.cells), len(self.panel) - held, len(self.cells.genes))
+        first = split.fold(self.panel, 0)
+        visible = len(first.training) + len(first.validation)
+        return Size(len(self.spots), len(self.cells), visible, len(self.cells.genes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,8 @@ def pose(
     hidden, scored = (
         (None, None) if hiding.hidden is None else (hiding.hidden[kept][:, visible], hiding.hidden[kept][:, asked])
     )
-    beyond = data.spots.sum(axis=1, dtype=np.float64) - shown.sum(axis=1, dtype=np.float64)
+    divided = [place[gene] for gene in (*parts.training, *parts.validation, *parts.test)]
+    beyond = data.spots[:, divided].sum(axis=1, dtype=np.float64) - shown.sum(axis=1, dtype=np.float64)
     spots, full_factors = _given(data, shown[kept], hiding.visible, sampling_rate, beyond[kept])
     problem = Problem(
         spots=spots,

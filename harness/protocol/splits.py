@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -94,6 +94,31 @@ class Holdout(Split):
         test = set(shuffled[:n_test])
         validation = set(shuffled[n_test : n_test + n_validation])
         return _fold([gene for gene in sorted(panel) if gene not in test], validation, test)
+
+
+@dataclass(frozen=True)
+class Within(Split):
+    """The visible genes of one fold of `outer`, divided again; that fold's test genes are in no part of any fold.
+
+    What is chosen by these folds never saw a gene that fold `index` of `outer` is scored on (nested selection).
+    """
+
+    outer: Split
+    index: int
+    inner: KFold = field(default_factory=lambda: KFold(3))
+
+    def __post_init__(self) -> None:
+        _check_index(self.index, self.outer.folds)
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are."""
+        return self.inner.folds
+
+    def fold(self, panel: Sequence[str], index: int) -> Fold:
+        """The fold of that index."""
+        outer = self.outer.fold(panel, self.index)
+        return self.inner.fold(outer.training + outer.validation, index)
 
 
 def validators(visible: Sequence[str], share: float) -> set[str]:

@@ -53,6 +53,6 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove the trial's checkpoints, those of other versions of the code too."""
-        for name in self.files.sizes("checkpoints", ".pt"):
+        for name in self.files.names("checkpoints", ".pt"):
             if name.startswith(f"{self.trial_id}-"):
                 self.files.delete(f"checkpoints/{name}.pt")

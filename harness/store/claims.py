@@ -159,7 +159,7 @@ class Claims:
 
 def claims(files: Files, submission: str = "reader") -> dict[str, Claim]:
     """All claims that are not void, by trial id. Writes one small file, to know the time; none in an empty store."""
-    ids = list(files.sizes("claims", ".json"))
+    ids = files.names("claims", ".json")
     if not ids:
         return {}
     try:

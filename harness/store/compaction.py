@@ -27,7 +27,7 @@ def compact(store: Store) -> int:
 
     Raises `BadInput`, and changes nothing, if something is damaged.
     """
-    small = set(store.files.sizes("trials", ".json"))
+    small = set(store.files.names("trials", ".json"))
     records, wrong = verified(store, small)
     if broken := [*wrong.values(), *(f"{name} does not match its checksum" for name in store.packs.damaged())]:
         raise BadInput(f"{store.where}/{broken[0]}; run the experiment again, which sets it aside.")
@@ -94,7 +94,7 @@ def _rows(store: Store, small: list[Record], packs: set[str]) -> dict[str, pa.Ta
 
 def _tidy(store: Store, small: set[str], unnamed: list[str]) -> None:
     """Delete the small files of trials that are in packs, and what an earlier merging, long done, has left."""
-    rows = set(store.files.sizes("genes", ".parquet"))
+    rows = set(store.files.names("genes", ".parquet"))
     packed = store.packs.ids()
     for trial_id in sorted(small & packed):
         store.files.delete(f"trials/{trial_id}.json")

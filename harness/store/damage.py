@@ -121,10 +121,10 @@ def set_aside(store: Store, trial_ids: Iterable[str]) -> None:
     for name in broken:
         move(name)
     for folder, end in FOLDERS.items():
-        for trial_id in sorted(ids & set(store.files.sizes(folder, end))):
+        for trial_id in sorted(ids & set(store.files.names(folder, end))):
             move(f"{folder}/{trial_id}{end}")
 
 
 def damaged_names(store: Store) -> list[str]:
     """Names of the files that were set aside."""
-    return sorted(n + end for end in (".json", ".parquet") for n in store.files.sizes("damaged", end))
+    return sorted(n + end for end in (".json", ".parquet") for n in store.files.names("damaged", end))

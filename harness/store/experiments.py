@@ -47,7 +47,7 @@ class Experiments:
         name with another definition is another version.
         """
         found: list[Asked] = []
-        for key in self.files.sizes("experiments", ".json"):
+        for key in self.files.names("experiments", ".json"):
             try:
                 found.append(self._asked(key))
             except Damaged as error:

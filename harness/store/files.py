@@ -31,8 +31,14 @@ class Files(Protocol):
     def arrow(self) -> tuple[Any, str]:
         """The same place as pyarrow sees it: file system and path."""
 
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """Names, without folder and suffix, of the files of a folder that end in `suffix`, sorted; one listing.
+
+        What is there all the time is among them, whatever goes or comes meanwhile.
+        """
+
     def sizes(self, folder: str, suffix: str) -> dict[str, int]:
-        """Bytes of the files of a folder that end in `suffix`, by name without folder and suffix; one listing."""
+        """Bytes of the same files, by name; of those that are still there when they are looked at."""
 
     def folders(self, folder: str) -> list[str]:
         """Names of the folders in a folder, sorted."""
@@ -98,15 +104,26 @@ class LocalFiles:
         """Where a file lies; `BadInput` for a name that would leave the root."""
         return self.root.joinpath(*inside(name))
 
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """See `Files.names`."""
+        return sorted(name for name, _ in self._listed(folder, suffix))
+
     def sizes(self, folder: str, suffix: str) -> dict[str, int]:
         """See `Files.sizes`."""
         found: dict[str, int] = {}
+        for name, entry in sorted(self._listed(folder, suffix), key=lambda each: each[0]):
+            with suppress(FileNotFoundError):  # it has gone since it was listed
+                found[name] = entry.stat().st_size
+        return found
+
+    def _listed(self, folder: str, suffix: str) -> list[tuple[str, os.DirEntry[str]]]:
         with suppress(FileNotFoundError), os.scandir(self.path(folder)) as entries:
-            for entry in entries:
-                if entry.name.endswith(suffix) and entry.name != suffix and entry.is_file():
-                    with suppress(FileNotFoundError):  # it has gone since it was listed
-                        found[entry.name.removesuffix(suffix)] = entry.stat().st_size
-        return dict(sorted(found.items()))
+            return [
+                (entry.name.removesuffix(suffix), entry)
+                for entry in entries
+                if entry.name.endswith(suffix) and entry.name != suffix and entry.is_file()
+            ]
+        return []
 
     def folders(self, folder: str) -> list[str]:
         """See `Files.folders`."""

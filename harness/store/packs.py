@@ -67,7 +67,7 @@ class Packs:
                     raise
 
     def _names(self, kind: str) -> list[str]:
-        return [f"packs/{n}.parquet" for n in self.files.sizes("packs", ".parquet") if n.startswith(f"{kind}-")]
+        return [f"packs/{n}.parquet" for n in self.files.names("packs", ".parquet") if n.startswith(f"{kind}-")]
 
     def _pack(self, name: str) -> Pack | None:
         if name not in self._read:

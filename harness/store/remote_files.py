@@ -59,6 +59,10 @@ class RemoteFiles:
 
         return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self._fs)), str(self._place.path).rstrip("/")
 
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """See `Files.names`."""
+        return list(self.sizes(folder, suffix))
+
     def sizes(self, folder: str, suffix: str) -> dict[str, int]:
         """See `Files.sizes`."""
         entries = self._listed(folder)

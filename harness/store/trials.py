@@ -36,7 +36,7 @@ class Trials:
 
     def done(self) -> set[str]:
         """Ids of all finished trials."""
-        return set(self.files.sizes("trials", ".json")) | self.packs.ids()
+        return set(self.files.names("trials", ".json")) | self.packs.ids()
 
     def has(self, trial_id: str) -> bool:
         """Whether a trial is finished."""
@@ -44,7 +44,7 @@ class Trials:
 
     def unfinished_ids(self) -> set[str]:
         """Ids of all failed and skipped trials, from one listing."""
-        return set(self.files.sizes("unfinished", ".json"))
+        return set(self.files.names("unfinished", ".json"))
 
     def put(self, outcome: Outcome, keep_prediction: bool = False) -> Record:
         """Store an outcome: tables first, the record last. An ok record that is there already is left as it is."""
@@ -118,7 +118,7 @@ class Trials:
         """Records of finished trials as they were written, by id, of all or of those ids that are finished."""
         wanted = None if trial_ids is None else set(trial_ids)
         one = next(iter(wanted)) if wanted is not None and len(wanted) == 1 else None
-        there = [one] if one is not None else self.files.sizes("trials", ".json")
+        there = [one] if one is not None else self.files.names("trials", ".json")
         names = [i for i in there if wanted is None or i in wanted]
         small = beside(lambda i: self._read(f"trials/{i}.json"), names)
         found = {i: data for i, data in zip(names, small, strict=True) if data is not None}

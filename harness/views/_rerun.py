@@ -16,6 +16,14 @@ def rerun(asked: Asked, cell: Mapping[str, Any], store: str, *options: str, fold
     where it was given, as many are asked for as reach the cell's, and the earlier ones are run too if they are missing.
     """
     typed = list(_runs(asked))
+    searched = [command for command in asked.commands if " tune " in command]
+    if searched and not typed:  # the settings are a search's, and the same command finds them and runs what is missing
+        words = shlex.split(searched[-1])
+        if "--store" in words[:-1]:
+            words[words.index("--store") + 1] = store
+        else:
+            words += ["--store", store]
+        return shlex.join([*words, *(each for each in options if each == "--retry-failed")])
     source = typed[0][0] if typed else asked.name
     presets = [preset for words in typed for preset in _values(words, "--preset")][:1]
     folders = dict.fromkeys(folder for words in typed for folder in _values(words, "--data"))

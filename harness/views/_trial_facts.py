@@ -53,7 +53,7 @@ def trial_facts(
 
 def _superseded(store: Store, trial_id: str) -> list[dict[str, Any]]:
     """Earlier records that `--stale` set aside: their means are kept, their per-gene rows were written over."""
-    names = [name for name in store.files.sizes("superseded", ".json") if name.startswith(f"{trial_id}-")]
+    names = [name for name in store.files.names("superseded", ".json") if name.startswith(f"{trial_id}-")]
     records = [Record.from_json(store.files.read(f"superseded/{name}.json")) for name in names]
     return [{"code": r.code, "started_at": r.started_at, "means": r.means, "git": r.git} for r in records]
 

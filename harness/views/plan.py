@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.markup import escape
 
-from harness.experiment import method_on
 from harness.protocol import prepare
 from harness.results import Plan
+from harness.trial import Trial
 from harness.views.console import console, listing
 from models.component import code_hash
 from models.devices import memory_of
@@ -26,11 +26,14 @@ def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> d
     seconds = _measured(plan)
     experiment = plan.experiment
     sizes = {n: prepare(pair, experiment.protocol).size(experiment.split) for n, pair in plan.pairs.items()}
+    trials_of: dict[tuple[str, str], dict[str, Trial]] = {}
+    for cell, trial in experiment.cells({name: pair.id for name, pair in plan.pairs.items()}):
+        trials_of.setdefault((cell["label"], cell["dataset"]), {})[trial.id] = trial
     rows = []
-    for label, variant in plan.experiment.variants.items():
+    for label in experiment.variants:
         for dataset, pair in plan.pairs.items():
-            method = method_on(variant, dataset)
-            trials = [t for t in plan.trials if t.method == method and t.dataset_id == pair.id]
+            trials = list(trials_of[label, dataset].values())
+            method = trials[0].method
             left = [t for t in trials if t.id in missing]
             each = seconds.get((trials[0].variant_id, pair.id)) if trials else None
             rows.append(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from harness.record import Record
 from reports.reading.scores import Block, Comparison, Group
 from reports.reading.standings import BAR, Standing, overall, standings
+from reports.writing.budgets import budget
 from reports.writing.tables import TIED, Footnotes, interval, number
 
 HEADINGS: dict[Group, str] = {
@@ -174,16 +175,19 @@ def notes(comparison: Comparison) -> list[str]:
         {row.label for block in comparison.blocks for row in block.rows if row.selection.startswith("tuned")}
     )
     said += [f"{label} was tuned on genes it is scored on (†)." for label in tuned]
+    searched = [f"{budget(label, facts['tuned'])}." for label, facts in asked.variants.items() if "tuned" in facts]
+    said += [f"Tuning budget of {each}" for each in searched]
     devices = _by(comparison, lambda record: record.device)
     if len(devices) > 1:
         listing = "; ".join(f"{device}: {listed(labels)}" for device, labels in devices.items())
         said.append(f"Rows come from different devices, whose numbers may differ in the last digits ({listing}).")
-    codes = _by(comparison, lambda record: record.code)
+    codes = _by(comparison, lambda record: f"{record.variant_id} {record.code}")  # settings may differ between folds
     for label in groups:
-        own = [code for code, labels in codes.items() if label in labels]
-        if len(own) > 1:
+        own = [each.split() for each, labels in codes.items() if label in labels]
+        mixed = sorted({code for variant, code in own if sum(variant == other for other, _ in own) > 1})
+        if mixed:
             said.append(
-                f"Trials of {label} were run by different code ({', '.join(own)}); run them again with --stale."
+                f"Trials of {label} were run by different code ({', '.join(mixed)}); run them again with --stale."
             )
     if any(record.git.get("dirty") for record in comparison.records.values()):
         said.append("Some trials were run from a working tree with uncommitted changes.")

@@ -40,7 +40,7 @@ def test_configurations_that_the_papers_tables_share_are_the_same_trials(size: s
 @pytest.mark.parametrize("name", NAMES)
 def test_arms_are_different_trials(name: str, size: str) -> None:
     experiment = load_experiment(name, size)
-    on_mg = [canonical(method_on(variant, "MG")) for variant in experiment.variants.values()]
+    on_mg = [canonical(method_on(variant, "MG", 0)) for variant in experiment.variants.values()]
 
     assert len({str(each) for each in on_mg}) == len(experiment.variants)
     assert experiment.name == f"{name}-{size}"
@@ -51,7 +51,7 @@ def test_at_the_papers_size_every_dataset_has_its_own_row_of_table_1() -> None:
 
     assert isinstance(variant, ByDataset)
     for dataset, row in TABLE_1.items():
-        method = method_on(variant, dataset)
+        method = method_on(variant, dataset, 0)
         assert isinstance(method, SpaDiT)
         assert isinstance(method.backbone, Transformer)
         masking = method.masking
@@ -68,7 +68,7 @@ def test_at_the_papers_size_every_dataset_has_its_own_row_of_table_1() -> None:
             mask_nonzero_ratio=masking.nonzero_ratio,
             latent_layers=method.latent.layers,
         )
-    assert method_on(variant, "a_tissue_of_ones_own") == at_row(TABLE_1["MG"])
+    assert method_on(variant, "a_tissue_of_ones_own", 0) == at_row(TABLE_1["MG"])
 
 
 @pytest.mark.parametrize("size", ["tiny", "small"])
@@ -76,7 +76,7 @@ def test_backbones_have_equal_numbers_of_parameters(size: str) -> None:
     variants = load_experiment("backbones", size).variants
     counts = {}
     for label, variant in variants.items():
-        method = method_on(variant, "")
+        method = method_on(variant, "", 0)
         if label.startswith("w/"):
             assert isinstance(method, SpaDiT)
             counts[label] = parameters_of(method.backbone, method.tokens)

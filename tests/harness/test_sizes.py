@@ -63,7 +63,7 @@ def test_settings_by_dataset_are_those_of_one_method() -> None:
 def test_a_dataset_without_settings_of_its_own_has_those_of_elsewhere() -> None:
     variant = ByDataset({"a": VisibleMean("x")}, elsewhere=VisibleMean("y"))
 
-    assert (method_on(variant, "a"), method_on(variant, "b")) == (VisibleMean("x"), VisibleMean("y"))
+    assert (method_on(variant, "a", 0), method_on(variant, "b", 0)) == (VisibleMean("x"), VisibleMean("y"))
 
 
 def test_settings_by_dataset_change_what_is_asked_and_the_trials_of_that_dataset_alone() -> None:

@@ -39,6 +39,8 @@ def test_what_is_written_is_read_listed_and_deleted(where: str) -> None:
 
     assert files.sizes("a", ".json") == {"x": 5, "y": 1}
     assert files.sizes("none", ".json") == {}
+    assert files.names("a", ".json") == ["x", "y"]
+    assert files.names("none", ".json") == []
     assert files.folders("b") == ["c"]
     assert files.folders("none") == []
     assert (files.read("a/x.json"), files.exists("a/x.json")) == (b"12345", True)
