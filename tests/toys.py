@@ -10,7 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.method import Array, Method, Needs, Problem, Run, Skipped
+from models.component import Component
+from models.method import Array, Method, Needs, Problem, Run, Size, Skipped
 
 
 @dataclass(frozen=True)
@@ -214,3 +215,52 @@ def note(tally: str, text: str) -> None:
     if tally:
         with Path(tally).open("a") as file:
             file.write(text + "\n")
+
+
+@dataclass(frozen=True)
+class Even(Component):
+    """All visible genes weigh the same, but for a power."""
+
+    power: float = 1.0
+
+    def weights(self, genes: int) -> Array:
+        return np.arange(1, genes + 1) ** (self.power - 1.0)
+
+
+@dataclass(frozen=True)
+class Peaked(Component):
+    """The visible genes near a place weigh most; refuses to be both wide and at the edge."""
+
+    place: float = 0.5
+    width: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.width > 0.5 and not 0.2 <= self.place <= 0.8:
+            raise ValueError(f"Peaked({self.place}, {self.width}): a wide peak does not fit at the edge.")
+
+    def weights(self, genes: int) -> Array:
+        return np.exp(-((np.linspace(0, 1, genes) - self.place) ** 2) / self.width**2)
+
+
+@dataclass(frozen=True)
+class Tunable(Method):
+    """A weighted mean of the visible genes, for every target: settings matter, and nothing is random.
+
+    tally: a side file that gets a line per call. pause: seconds that a call takes. mib: what it says that it takes.
+    """
+
+    shape: Even | Peaked = Even()
+    shift: int = 0
+    tally: str = ""
+    pause: float = 0.0
+    mib: int | None = None
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        note(self.tally, f"{self.shape} {self.shift}")
+        time.sleep(self.pause)
+        weights = np.roll(self.shape.weights(len(problem.visible)), self.shift)
+        mean = problem.spots.lognorm @ weights[:, None] / weights.sum()
+        return np.repeat(mean, len(problem.targets), axis=1)
+
+    def memory(self, size: Size) -> int | None:
+        return None if self.mib is None else self.mib * 2**20

@@ -56,6 +56,9 @@ def tune(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the sampler. [default: the search's, else 0]")
     ] = None,
+    earlier: Annotated[
+        bool, typer.Option("--earlier", help="Start from what the store has of these spaces; it counts as tried.")
+    ] = False,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -89,6 +92,8 @@ def tune(
         changes["sampler"] = named("sampler", SAMPLERS, sampler)
     if scheduler is not None:
         changes["halving"] = named("scheduler", SCHEDULERS, scheduler)
+    if earlier:
+        changes["earlier"] = True
     if seed is not None:
         changes["seed"] = seed
     asked = dataclasses.replace(asked, **changes).narrowed(dataset or (), space or (), fold or ())

@@ -30,7 +30,7 @@ GRACE = 5.0
 """Seconds past the time limit after which a method that never reports is ended together with its worker."""
 
 TOLD = 0.5
-"""Seconds between two messages to the driver at least: each waits for the driver to take it."""
+"""Seconds between two messages to the driver, where nothing waits for them."""
 
 SHARES = 1.0
 """Seconds between two words about how far a trial is."""
@@ -51,7 +51,8 @@ class Job:
 
     codes: variant id -> code hash. keep: ids whose prediction is stored. earlier: trial id -> its lost attempts.
     setting: what is the same for all trials. expected: the driver's versions, None where they need not be compared.
-    shipped: whether the code came from the driver, and workers stand in it.
+    shipped: whether the code came from the driver, and workers stand in it. told: seconds between two messages to the
+    driver at least, each of which waits for the driver to take it.
     """
 
     store: Store
@@ -63,6 +64,7 @@ class Job:
     expected: Mapping[str, str] | None = None
     checkpoint_every: float = EVERY
     shipped: bool = False
+    told: float = TOLD
 
     def setting_of(self, trial: Trial, batch: Batch) -> Setting:
         """How one trial runs."""
@@ -86,7 +88,7 @@ def work(batch: Batch, job: Job, data: Callable[[str], Prepared], tell: Tell, as
     {"trial", "lost", "cause"} for an attempt that is to be made again, {"usage"} now and then, and {"fatal"} for what
     should end the submission. Raises `Recycled` for what should end the worker.
     """
-    messages = Messages(tell)
+    messages = Messages(tell, job.told)
     if job.shipped:  # another node of the same machine unpacks it anew, and who stands in it then stands nowhere
         os.chdir(tempfile.gettempdir())
     try:
@@ -152,22 +154,22 @@ def summary(record: Record) -> dict[str, Any]:
 class Messages:
     """Messages to the driver, several at once: each time costs a round trip."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, tell: Tell, every: float) -> None:
+        self._tell, self._every = tell, every
         self._waiting: list[dict[str, Any]] = []
         self._last = time.monotonic()
 
     def say(self, message: dict[str, Any]) -> None:
         """Send a message, now or with the next."""
         self._waiting.append(message)
-        if time.monotonic() - self._last >= TOLD:
+        if time.monotonic() - self._last >= self._every:
             self.flush()
 
     def flush(self) -> None:
         """Send what waits."""
-        if self._waiting:
-            self._tell(self._waiting)
-            self._waiting = []
+        waiting, self._waiting = self._waiting, []  # told once, even if the driver ends the batch meanwhile
+        if waiting:
+            self._tell(waiting)
         self._last = time.monotonic()
 
 

@@ -36,9 +36,13 @@ Ask = Callable[[], None]
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What one draw of a space gave: a method, or why there is none. asked_as: its number in the Optuna study."""
+    """What one draw of a space gave: a method, or why there is none.
+
+    asked_as: its number in the Optuna study. seen: how many configurations with an outcome that study had.
+    """
 
     asked_as: int
+    seen: int
     params: dict[str, Any]
     distributions: dict[str, str]
     method: Any
@@ -106,7 +110,21 @@ class Knowledge:
             reason = str(why)
         described = {name: distribution_to_json(each) for name, each in trial.distributions.items()}
         origin = trial.user_attrs.get("origin", "sampler")
-        self._drawn = Drawn(trial.number, dict(trial.params), described, method, origin, reason)
+        self._drawn = Drawn(trial.number, self._seen(), dict(trial.params), described, method, origin, reason)
+
+    def placed(self, method: Any, origin: str) -> Drawn:
+        """A method of the space as if it had been drawn."""
+        import optuna
+        from optuna.distributions import distribution_to_json
+
+        trial = optuna.trial.FixedTrial(self.space.place(method))
+        self.space.draw(trial)
+        described = {name: distribution_to_json(each) for name, each in trial.distributions.items()}
+        return Drawn(-1, self._seen(), dict(trial.params), described, method, origin)
+
+    def _seen(self) -> int:
+        known = set(self._asked_as.values())
+        return sum(t.number in known and t.state.is_finished() for t in self._optuna.get_trials(deepcopy=False))
 
     def suggest(self, ask: Ask) -> Drawn:
         """The next draw that is a method and fits; `BadInput` where hardly anything does."""

@@ -58,6 +58,7 @@ class Search:
     made better, the first the one that decides; several give a Pareto front. beside: further rows of the final table.
     sampler, halving: how configurations are suggested, and whether poor ones end early. seed: of the sampler; that of
     fold k of a nested search is k more, so that folds do not all try the same.
+    earlier: whether studies start from what the store has of their spaces already, which counts towards their budget.
     memory: GiB that a configuration may take by its own estimate; None: what the machine has for each.
     Every space is searched with the same budget. Raises `BadInput` for what would fool itself.
     """
@@ -76,6 +77,7 @@ class Search:
     sampler: Sampler = field(default_factory=TPE)
     halving: Halving | None = None
     seed: int = 0
+    earlier: bool = False
     memory: float | None = None
     folds: Sequence[int] | None = None
     title: str = ""
@@ -206,6 +208,7 @@ class Search:
             "sampler": canonical(self.sampler),
             "halving": canonical(self.halving),
             "seed": self.seed,
+            "earlier": self.earlier,
             "memory": canonical(self.memory),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -176,7 +176,10 @@ class Searching:
         for trial in missing:
             run.progress.add(trial.id, f"{name} · {trial.dataset}, fold {trial.fold}", name)
         enlarged = any(run.ledger.enlarged(trial.id) for trial in missing)
-        return Handed(Batch(tuple(missing), run.todo.share(missing[0], enlarged)), run.job(missing))
+        job = run.job(missing)
+        if running.study.search.halving is not None:  # whether it goes on is decided after each part
+            job = replace(job, told=0.0)
+        return Handed(Batch(tuple(missing), run.todo.share(missing[0], enlarged)), job)
 
     def heard(self, message: Mapping[str, Any]) -> None:
         """Take a message of a worker."""

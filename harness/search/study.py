@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.search.earlier import earlier
 from harness.search.judging import Judge
-from harness.search.knowledge import Ask, Knowledge
+from harness.search.knowledge import Ask, Drawn, Knowledge
 from harness.search.question import Search, Topic
 from harness.store import Store
 from harness.store.searches import Configuration, Outcome
@@ -61,6 +62,8 @@ class Study:
         self._waiting: deque[Running] = deque()
         store.put_study(self.id, self._about())
         self._take_in()
+        if search.earlier and not self.configurations:
+            self._start_from(earlier(store, knowledge.space, self._parts(search.base(topic.label))))
         knowledge.forget_abandoned()
         if len(self.configurations) < budget:
             knowledge.try_first()
@@ -108,25 +111,35 @@ class Study:
     def _suggested(self, ask: Ask) -> Running | None:
         """A new configuration to run; None where what was suggested has an outcome at once, or has to wait."""
         drawn = self.knowledge.suggest(ask)
-        parts = self.search.parts(self.topic, drawn.method, self.ids)
         for number in range(len(self.configurations), self.budget):
-            configuration = Configuration(
-                study=self.id,
-                number=number,
-                params=drawn.params,
-                distributions=drawn.distributions,
-                component=canonical(drawn.method),
-                trials=tuple(trial.id for trial in parts),
-                seen=len(self.outcomes),
-                origin=drawn.origin,
-                asked_as=drawn.asked_as,
-                infeasible=self.knowledge.infeasible,
-            )
+            configuration = self._configuration(number, drawn)
             if self.store.put_configuration(configuration):
-                return self._new(Running(self, configuration, drawn.method, parts))
+                return self._new(Running(self, configuration, drawn.method, self._parts(drawn.method)))
         self.knowledge.not_needed(drawn)  # other drivers have had the last
         self._take_in()
         return None
+
+    def _configuration(self, number: int, drawn: Drawn) -> Configuration:
+        return Configuration(
+            study=self.id,
+            number=number,
+            params=drawn.params,
+            distributions=drawn.distributions,
+            component=canonical(drawn.method),
+            trials=tuple(trial.id for trial in self._parts(drawn.method)),
+            seen=drawn.seen,
+            origin=drawn.origin,
+            asked_as=drawn.asked_as,
+            infeasible=self.knowledge.infeasible,
+        )
+
+    def _parts(self, method: Method) -> list[Trial]:
+        return self.search.parts(self.topic, method, self.ids)
+
+    def _start_from(self, methods: Sequence[Method]) -> None:
+        for number, method in enumerate(methods[: self.budget]):
+            self.store.put_configuration(self._configuration(number, self.knowledge.placed(method, "earlier")))
+        self._take_in()
 
     def _new(self, running: Running) -> Running | None:
         self.configurations[running.configuration.number] = running.configuration
@@ -151,7 +164,7 @@ class Study:
     def _settled(self, running: Running) -> bool:
         """Whether it has an outcome, which is then told to whom it concerns."""
         configuration = running.configuration
-        outcome = self.judge.outcome(configuration, running.stopped)
+        outcome = self.judge.outcome(configuration, running.stopped) or self._of_twin(configuration)
         if outcome is None:
             return False
         if outcome.state != "failed" or not self.judge.may_yet_finish(configuration):
@@ -159,6 +172,11 @@ class Study:
         self.outcomes[configuration.number] = outcome
         self.knowledge.tell(configuration.number, outcome)
         return True
+
+    def _of_twin(self, configuration: Configuration) -> Outcome | None:
+        """What the same configuration came to before: one that was stopped is not tried again."""
+        twins = (n for n, each in self.configurations.items() if each.trials == configuration.trials)
+        return next((self.outcomes[n] for n in twins if n in self.outcomes), None)
 
     def _take_in(self) -> None:
         """Take in what the store has: of earlier starts, and of other drivers."""
@@ -177,8 +195,7 @@ class Study:
     def _resume(self, configuration: Configuration) -> None:
         method = self.method(configuration)
         self.judge.forget_failures(configuration, method)
-        parts = self.search.parts(self.topic, method, self.ids)
-        self._waiting.append(Running(self, configuration, method, parts))
+        self._waiting.append(Running(self, configuration, method, self._parts(method)))
 
     def _about(self) -> dict[str, Any]:
         search, topic = self.search, self.topic
