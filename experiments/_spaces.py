@@ -6,7 +6,6 @@ from experiments._spadit import at_row
 from experiments.presets import TABLE_1
 from harness.search import Choice, Float, Int, Space
 from harness.search.space import Domain, Paths
-from models.baselines.cell_type_mean import CellTypeMean
 from models.baselines.gimvi import GimVI
 from models.baselines.novosparc import NovoSpaRc
 from models.baselines.spage import SpaGE
@@ -79,7 +78,6 @@ def baselines() -> dict[str, Space]:
     fields each, so that a small budget says something.
     """
     spaces = (
-        Space(CellTypeMean(), {"typing.smoothness": Float(1.0, 100.0, log=True), "typing.neighbours": Int(4, 30)}),
         Space(GimVI(), {"epochs": Int(50, 400, step=50), "latent": Int(5, 20), "kappa": Float(1.0, 10.0)}),
         Space(
             NovoSpaRc(),

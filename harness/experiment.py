@@ -331,7 +331,8 @@ def _question_of(module: ModuleType, where: str, kind: type[Question], preset: s
         found, called = presets[preset], f"PRESETS[{preset!r}]"
     if not isinstance(found, kind):
         verb = {"Search": "; `spadit tune` asks it", "Experiment": "; `spadit run` asks it"}.get(_kind(found), "")
-        raise BadInput(f"{called} in {where} is a {_kind(found)}{verb}; expected a harness.{kind.__name__}.")
+        article = "an" if _kind(found)[0] in "AEIOUaeiou" else "a"
+        raise BadInput(f"{called} in {where} is {article} {_kind(found)}{verb}; expected a harness.{kind.__name__}.")
     asked: Any = found
     if not asked.title and module.__doc__:
         asked = dataclasses.replace(asked, title=module.__doc__.strip().splitlines()[0])

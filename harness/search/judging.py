@@ -32,8 +32,10 @@ class Judge:
     def outcome(self, configuration: Configuration, stopped: bool) -> Outcome | None:
         """What it came to; None where parts are missing and it was not stopped."""
         ids = configuration.trials
-        records, failed = self.records(ids), self.store.unfinished(ids)
-        if not (failed or stopped or len(records) == len(ids)):
+        records = self.records(ids)
+        whole = len(records) == len(ids)
+        failed = [] if whole else self.store.unfinished(ids)
+        if not (failed or stopped or whole):
             return None
         facts: dict[str, Any] = {
             "parts": len(records),
@@ -46,7 +48,7 @@ class Judge:
         if values is None:
             return Outcome("failed", reason="no gene of its parts could be scored", **facts)
         means = {name: value for name, value in pooled(records).items() if np.isfinite(value)}
-        return Outcome("finished" if len(records) == len(ids) else "stopped", values, metrics=means, **facts)
+        return Outcome("finished" if whole else "stopped", values, metrics=means, **facts)
 
     def records(self, ids: Sequence[str]) -> list[Record]:
         """Records of the parts up to the first that has none: what configurations have so far is then of the same."""

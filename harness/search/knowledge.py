@@ -83,6 +83,13 @@ class Knowledge:
             load_if_exists=True,
         )
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other driver can suggest for the study meanwhile."""
+        from optuna.storages import InMemoryStorage
+
+        return isinstance(self.storage, InMemoryStorage)
+
     def sampler(self) -> BaseSampler:
         """The sampler of this start: the first draws what plain Optuna draws from that seed; each later one anew.
 

@@ -99,7 +99,21 @@ def _pairs(asked: Search, folders: Sequence[Any]) -> dict[str, PairedSample]:
     absent = [entry for entry in entries.values() if not entry.present]
     if absent and (not asked.nested or len(absent) == len(entries)):
         raise BadInput(f"{asked.name} cannot be searched: {absent[0].name} is not there: {absent[0].reason}")
-    return {name: load(name, folders) for name, entry in entries.items() if entry.present}
+    pairs = {name: load(name, folders) for name, entry in entries.items() if entry.present}
+    if not asked.nested:
+        _require_other_content(asked, pairs, folders)
+    return pairs
+
+
+def _require_other_content(asked: Search, pairs: Mapping[str, PairedSample], folders: Sequence[Any]) -> None:
+    """Refuse to score on what decides, under whatever name."""
+    names = {pair.id: name for name, pair in pairs.items()}
+    for scored in (name for name in asked.datasets if present(name, folders).present):
+        if (same := names.get(load(scored, folders).id)) is not None:
+            raise BadInput(
+                f"{asked.name}: {scored} has the content of {same}, which would decide, and be scored as well; search "
+                "on other data, or use Nested()."
+            )
 
 
 def _searched(

@@ -25,6 +25,9 @@ from models.method import Method
 AGAIN = 2.0
 """Seconds before a configuration is looked at again whose parts another driver computes."""
 
+TAKEN_IN = 5.0
+"""Seconds between two looks at what other drivers have written."""
+
 
 @dataclass(eq=False)
 class Running:
@@ -75,7 +78,7 @@ class Study:
 
     def next(self, ask: Ask) -> Running | None:
         """What to run now: a configuration that has no outcome yet, or a new one; None if there is nothing just now."""
-        if time.monotonic() - self._refreshed > AGAIN:
+        if not self.knowledge.alone and time.monotonic() - self._taken_in > TAKEN_IN:
             self._take_in()
         found = self._unfinished()
         while found is None and len(self.configurations) < self.budget:
@@ -101,11 +104,12 @@ class Study:
     def _unfinished(self) -> Running | None:
         for _ in range(len(self._waiting)):
             running = self._waiting.popleft()
-            if running.configuration.number in self.outcomes or self._settled(running):
+            if running.configuration.number in self.outcomes:
                 continue
-            if running.not_before <= time.monotonic() and not self._has_twin(running):
+            if running.not_before > time.monotonic() or self._has_twin(running):
+                self._waiting.append(running)
+            elif not self._settled(running):
                 return self._started(running)
-            self._waiting.append(running)
         return None
 
     def _suggested(self, ask: Ask) -> Running | None:
@@ -180,7 +184,7 @@ class Study:
 
     def _take_in(self) -> None:
         """Take in what the store has: of earlier starts, and of other drivers."""
-        self._refreshed = time.monotonic()
+        self._taken_in = time.monotonic()
         self.configurations = self.store.configurations(self.id, self.configurations)
         told = set(self.outcomes)
         self.outcomes = self.store.outcomes(self.id, self.outcomes)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
+from rich.table import Table
 
+from harness.metrics import metrics
 from harness.record import Asked, Record
 from harness.store import Store
 from harness.store.claims import Claim, claims
@@ -21,7 +23,8 @@ STATES = ("ok", "running", "failed", "skipped", "missing")
 def status_facts(store: Store) -> dict[str, Any]:
     """Trials by state per experiment, each failure and skip with reason, cause and the command that reruns it.
 
-    `now`: what runs, as claims tell wherever it runs. `damaged` are files that were set aside.
+    `now`: what runs, as claims tell wherever it runs. `searches`: each study with its configurations by state, the best
+    value so far, why some failed, and what of it runs. `damaged` are files that were set aside.
     """
     done = store.done()
     running = {i: claim for i, claim in claims(store.files).items() if i not in done}
@@ -49,6 +52,7 @@ def status_facts(store: Store) -> dict[str, Any]:
         "unfinished": len(unfinished),
         "damaged": damaged_names(store),
         "experiments": experiments,
+        "searches": [_study(store, study, facts, running) for study, facts in sorted(store.studies().items())],
     }
 
 
@@ -73,9 +77,48 @@ def print_status(facts: dict[str, Any]) -> None:
             )
             out.print(f"  {escape(problem['reason'])}", soft_wrap=True)
             out.print(f"  {escape(problem['rerun'])}", soft_wrap=True)
+    if facts["searches"]:
+        out.print(_studies(facts["searches"]))
+    for study in facts["searches"]:
+        for failed in study["problems"]:
+            out.print(f"\n[bold]failed[/bold]: {_topic(study)} · #{failed['number']}", soft_wrap=True)
+            out.print(f"  {escape(failed['reason'])}", soft_wrap=True)
     if facts["damaged"]:
         out.print(f"\n{len(facts['damaged'])} damaged files were set aside in {escape(facts['store'])}/damaged.")
     out.print(f"\n{facts['records']} finished trials in {escape(facts['store'])}.")
+
+
+def _studies(studies: Sequence[Mapping[str, Any]]) -> Table:
+    numbers = ("configurations", "running", "finished", "stopped", "failed", "best so far")
+    table = listing("search", "study", *numbers, right=numbers)
+    for each in studies:
+        best = "" if each["best"] is None else f"{each['metric'][0]} {each['best']:.3f}"
+        cells = [str(each[name]) for name in numbers[:-1]]
+        table.add_row(escape(each["search"]), _topic(each), *cells, best)
+    return table
+
+
+def _topic(study: Mapping[str, Any]) -> str:
+    inside = [] if study["fold"] is None else [study["dataset"], f"fold {study['fold']}"]
+    return escape(" · ".join([study["label"], *inside]))
+
+
+def _study(store: Store, study: str, facts: Mapping[str, Any], running: Mapping[str, Claim]) -> dict[str, Any]:
+    """One study: configurations by state, and the best finished one so far."""
+    configurations, outcomes = store.configurations(study), store.outcomes(study)
+    metric, states = facts["metric"], [outcome.state for outcome in outcomes.values()]
+    values = [outcome.values[metric[0]] for outcome in outcomes.values() if outcome.state == "finished"]
+    less = metric[0] in metrics() and not metrics()[metric[0]].higher_is_better
+    known = {name: facts[name] for name in ("search", "label", "dataset", "fold", "metric")}
+    return {
+        "study": study,
+        **known,
+        "configurations": len(configurations),
+        "running": sum(any(trial in running for trial in c.trials) for c in configurations.values()),
+        **{state: states.count(state) for state in ("finished", "stopped", "failed")},
+        "best": None if not values else min(values) if less else max(values),
+        "problems": [{"number": n, "reason": o.reason} for n, o in outcomes.items() if o.state == "failed"],
+    }
 
 
 def _where(trial: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def test_an_unknown_experiment_gets_the_nearest_name() -> None:
         ("x = 1\n", "defines no EXPERIMENT"),
         ("def f(:\n", "line 1"),
         ("import no_such_module\n", "No module named 'no_such_module'"),
-        ("EXPERIMENT = 3\n", "is a int"),
+        ("EXPERIMENT = 3\n", "is an int"),
     ],
 )
 def test_a_file_that_is_no_experiment_is_refused_by_name(tmp_path: Path, source: str | None, words: str) -> None:

@@ -123,7 +123,7 @@ def test_two_drivers_share_a_study_and_make_exactly_as_many_configurations(
             if running is not None:
                 driver.run(running)
         for driver in drivers:
-            driver.study._refreshed = 0.0
+            driver.study._taken_in = 0.0
 
     made = [driver.study.configurations for driver in drivers]
     assert made[0] == made[1]

@@ -16,7 +16,7 @@ from harness.datasets.simulated import write_pair
 from harness.errors import BadInput
 from harness.pair import PairedSample
 from harness.protocol import KFold, Prepared, Protocol, prepare
-from harness.search import GP, QMC, TPE, Choice, Halving, Int, Random, Search, Space, search
+from harness.search import GP, QMC, TPE, Choice, Elsewhere, Halving, Int, Random, Search, Space, search
 from harness.search.objectives import pooled
 from harness.search.samplers import Sampler
 from harness.search.space import Infeasible
@@ -223,10 +223,17 @@ def test_a_configuration_whose_worker_dies_each_time_is_given_up_and_the_others_
 
 
 def test_a_dataset_to_search_on_that_is_not_there_is_an_error_that_names_it(tmp_path: Path, data: Path) -> None:
-    from harness.search import Elsewhere
-
     with pytest.raises(BadInput, match="searched cannot be searched: MG is not there"):
         search(asked(flat(), selection=Elsewhere(("MG",))), 3, tmp_path / "S", data)
+    assert not (tmp_path / "S").exists()
+
+
+def test_to_score_on_a_renamed_copy_of_what_decides_is_refused(tmp_path: Path, tiny: PairedSample) -> None:
+    for name in ("tiny", "copy"):
+        write_pair(dataclasses.replace(tiny, name=name), tmp_path / "D")
+
+    with pytest.raises(BadInput, match="tiny has the content of copy, which would decide, and be scored as well"):
+        search(asked(flat(), selection=Elsewhere(("copy",))), 3, tmp_path / "S", tmp_path / "D")
     assert not (tmp_path / "S").exists()
 
 
