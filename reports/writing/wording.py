@@ -183,8 +183,8 @@ def notes(comparison: Comparison) -> list[str]:
         said.append(f"Rows come from different devices, whose numbers may differ in the last digits ({listing}).")
     codes = _by(comparison, lambda record: f"{record.variant_id} {record.code}")  # settings may differ between folds
     for label in groups:
-        own = [each.split() for each, labels in codes.items() if label in labels]
-        mixed = sorted({code for variant, code in own if sum(variant == other for other, _ in own) > 1})
+        own = [each.partition(" ") for each, labels in codes.items() if label in labels]
+        mixed = sorted({code for variant, _, code in own if sum(variant == other for other, _, _ in own) > 1})
         if mixed:
             said.append(
                 f"Trials of {label} were run by different code ({', '.join(mixed)}); run them again with --stale."

@@ -153,6 +153,16 @@ def test_the_figures_of_a_search_are_drawn(report: Path) -> None:
     } <= names
 
 
+def test_folds_with_other_settings_may_have_other_code_and_one_setting_may_not(comparison: Comparison) -> None:
+    by_settings = {i: dataclasses.replace(r, code=r.variant_id) for i, r in comparison.records.items()}
+    said = notes(dataclasses.replace(comparison, records=by_settings))
+    assert not any("different code" in note for note in said)
+    fold0 = next(r for r in comparison.records.values() if r.method == "low_rank_ridge" and r.fold == 0)
+    mixed = {fold0.trial_id: dataclasses.replace(fold0, code="other")}
+    changed = dataclasses.replace(comparison, records=dict(comparison.records) | mixed)
+    assert any("low-rank ridge were run by different code" in note for note in notes(changed))
+
+
 # -- Pareto front and importances -------------------------------------------------------------------------------------
 
 
