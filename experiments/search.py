@@ -5,7 +5,7 @@ Command   spadit tune search --trials 8 --preset tiny --store results
 Cost      about 5 minutes for one pair of 27 genes on two cores: 120 trials, and 35 that score the winners
 Expect    more promised than kept. On a real pair of 27 genes the winners promise .043 of PCC over the default by an
           inner split of the visible genes, and lose .033 [-.058, -.011] on the test genes of their folds: what is best
-          with the 14 genes that an inner fold trains on is not what is best with 21, and the best of 8 flatters. All five
+          with the 14 genes that an inner fold trains on is not what is best with 21, and the best of 8 flatters. All
           winners mask entries; the default, which masks genes entirely, is ahead in all five folds.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -192,9 +193,11 @@ class Knowledge:
         self._tell(self._asked_as[number], TOLD[outcome.state], values)
 
     def _tell(self, asked_as: int, state: str, values: list[float] | None = None) -> None:
+        from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        self._optuna.tell(asked_as, values, TrialState[state], skip_if_finished=True)
+        with suppress(UpdateFinishedTrialError):  # another driver has told it this moment
+            self._optuna.tell(asked_as, values, TrialState[state], skip_if_finished=True)
 
     def _add(self, configuration: Configuration) -> int:
         """Make a trial of it; returns the number that it has."""

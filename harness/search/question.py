@@ -17,6 +17,9 @@ from harness.trial import Trial
 from models.component import Component, Json, canonical, nearest, short_hash
 from models.method import Method
 
+TUNED = "(tuned)"
+"""What stands behind the label of a space in the row of its winners."""
+
 
 @dataclass(frozen=True)
 class Nested(Component):
@@ -88,6 +91,9 @@ class Search:
                 raise BadInput(f"Search {self.name}: {label!r} is no space of a method; give Space(Method(), ...).")
         # What an experiment refuses is refused here, before a search rather than after it.
         self.scored({label: self.base(label) for label in self.spaces})
+        tuned = {f"{label} {TUNED}" for label in self.spaces}
+        if both := sorted((tuned | set(self.spaces)) & set(self.beside)):
+            raise BadInput(f"Search {self.name}: beside has {both[0]!r}, which is a row of its own; call it otherwise.")
         if shared := set(self.seeds) & set(self.tuning_seeds):
             raise BadInput(
                 f"Search {self.name}: winners would be scored with seed {min(shared)}, with which they were chosen; "

@@ -120,7 +120,7 @@ def _searched(
     asked: Search,
     trials: int,
     store: Store,
-    pairs: Mapping[str, PairedSample],
+    pairs: dict[str, PairedSample],
     resources: Resources,
     there: Connection,
     url: str | None,
@@ -128,6 +128,7 @@ def _searched(
 ) -> list[Winner]:
     ids = {name: pair.id for name, pair in pairs.items()}
     data = {pair.id: prepare(pair, asked.protocol) for pair in pairs.values()}
+    pairs.clear()  # Ray will hold what is needed of them
     sizes = {dataset_id: prepared.size(asked.split) for dataset_id, prepared in data.items()}
     share = shares(resources, sizes, there.cards, largest(there.nodes))
     topics = list(asked.topics(list(ids)))

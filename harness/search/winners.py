@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.experiment import ByFold, Experiment, Variant
-from harness.search.question import Elsewhere, Search, Topic
+from harness.search.question import TUNED, Elsewhere, Search, Topic
 from harness.search.study import Study
 from models.method import Method
-
-TUNED = "(tuned)"
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Searches:
     def configurations(self, study: str, but: Mapping[int, Configuration] | None = None) -> dict[int, Configuration]:
         """The configurations of a study by number; `but`: those that were read before, and are not read again."""
         known = dict(but or {})
-        new = [int(name) for name in self.files.names(f"searches/{study}", ".json") if int(name) not in known]
+        new = [number for number in self._numbers(f"searches/{study}") if number not in known]
         for number, values in beside(lambda n: (n, self._sealed(f"searches/{study}/{n}.json")), new):
             if values is not None:
                 values["trials"] = tuple(values["trials"])
@@ -101,7 +101,7 @@ class Searches:
     def outcomes(self, study: str, but: Mapping[int, Outcome] | None = None) -> dict[int, Outcome]:
         """What became of a study's configurations, by number; see `configurations`."""
         known = dict(but or {})
-        new = [int(name) for name in self.files.names(f"searches/{study}/outcomes", ".json") if int(name) not in known]
+        new = [number for number in self._numbers(f"searches/{study}/outcomes") if number not in known]
         for number, values in beside(lambda n: (n, self._sealed(f"searches/{study}/outcomes/{n}.json")), new):
             if values is not None:
                 known[number] = Outcome(**values)
@@ -113,6 +113,9 @@ class Searches:
         while not self.files.create(f"searches/{study}/starts/{n}.mark", b""):
             n += 1
         return n
+
+    def _numbers(self, folder: str) -> list[int]:
+        return [int(name) for name in self.files.names(folder, ".json") if re.fullmatch(r"[0-9]+", name)]
 
     def _sealed(self, name: str) -> dict[str, Any] | None:
         """What a file says; None for one that is being written this moment. `BadInput` for a damaged one."""

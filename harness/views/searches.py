@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from harness.metrics import metrics
 from harness.search import Found, Search
-from harness.search.winners import TUNED, Winner
+from harness.search.question import TUNED
+from harness.search.winners import Winner
 from harness.views.console import console, listing
 
 

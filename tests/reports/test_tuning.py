@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from harness.card import put_card
 from harness.metrics import metrics
-from harness.search.winners import TUNED, scoring, winner
+from harness.search.question import TUNED
+from harness.search.winners import scoring, winner
 from harness.store import Store
 from harness.store.searches import Configuration, Outcome
 from harness.trial import run_trial

@@ -40,6 +40,8 @@ IDS = {"tiny": "0" * 16, "a": "1" * 16, "b": "2" * 16}
         ),
         ({"spaces": {}}, "has no variants"),
         ({"datasets": "tiny"}, "datasets is the text 'tiny'"),
+        ({"beside": {"toy (tuned)": Noise()}}, r"beside has 'toy \(tuned\)', which is a row of its own"),
+        ({"beside": {"toy": Noise()}}, "beside has 'toy', which is a row of its own"),
         ({"folds": (2,)}, "there is no fold 2"),
     ],
 )

@@ -18,9 +18,9 @@ from harness.pair import PairedSample
 from harness.protocol import KFold, Prepared, Protocol, prepare
 from harness.search import GP, QMC, TPE, Choice, Elsewhere, Halving, Int, Random, Search, Space, search
 from harness.search.objectives import pooled
+from harness.search.question import TUNED
 from harness.search.samplers import Sampler
 from harness.search.space import Infeasible
-from harness.search.winners import TUNED
 from harness.store import Store
 from harness.store.searches import Configuration
 from harness.trial import Trial, run_trial
