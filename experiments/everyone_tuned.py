@@ -8,16 +8,15 @@ from experiments._roster import DATASETS, everybody
 from experiments._spaces import baselines, spadit
 from harness.search import Search
 
-CONTROLS = {label: method for label, method in everybody().items() if method.control}
-
 
 def at(size: str) -> Search:
-    """The search with SpaDiT at a size."""
+    """The search with SpaDiT at a size; controls stand beside it, and so does what has no space, with its defaults."""
+    spaces = {"SpaDiT": spadit(size)} | baselines()
     return Search(
         name=f"everyone_tuned-{size}",
-        spaces={"SpaDiT": spadit(size)} | baselines(),
+        spaces=spaces,
         datasets=DATASETS,
-        beside=CONTROLS,
+        beside={label: method for label, method in everybody().items() if label not in spaces},
     )
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from harness.errors import BadInput
 from harness.store import Store, files_at, remote_files
-from harness.store.files import Files, StoreFailed
+from harness.store.files import Files, LocalFiles, StoreFailed
 from tests.harness.store.test_trials import asked
 from tests.s3 import SECRET
 
@@ -412,3 +412,32 @@ def test_a_folder_is_no_file_of_a_listing_and_a_file_no_folder(where: str) -> No
 def test_what_is_moved_and_not_there_is_not_found(where: str) -> None:
     with pytest.raises(FileNotFoundError):
         files_at(where).move("a/none", "b/none")
+
+
+class Deleted:
+    """An entry of a listing whose file has gone since it was listed."""
+
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self.name, self.is_file = entry.name, entry.is_file
+
+    def stat(self) -> os.stat_result:
+        raise FileNotFoundError(self.name)
+
+
+def test_names_are_those_of_one_moment_and_sizes_of_what_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = LocalFiles(tmp_path)
+    files.write("packs/old.parquet", b"old")
+    scandir = os.scandir
+
+    @contextmanager
+    def listed(path: Path) -> Iterator[list[Deleted]]:
+        with scandir(path) as entries:
+            yield [Deleted(entry) for entry in entries]
+
+    monkeypatch.setattr(os, "scandir", listed)
+
+    # A reader that lost it here would see neither it nor what a compaction has put in its place.
+    assert files.names("packs", ".parquet") == ["old"]
+    assert files.sizes("packs", ".parquet") == {}
