@@ -38,6 +38,10 @@ def print_explain(facts: Mapping[str, Any]) -> None:
 def _about(facts: Mapping[str, Any]) -> Iterator[str]:
     ids = f"dataset {facts['dataset_id']}, protocol {facts['protocol_id']}"
     yield f"variant {facts['variant_id']} ({facts['method']}), {ids}"
+    if facts["tuned"]:
+        from reports.writing.budgets import budget
+
+        yield f"Tuned by the search {facts['tuned']['search']}: {budget(facts['variant'], facts['tuned'])}"
     if facts["synthetic"]:
         yield f"Not real data: {facts['synthetic']}."
     for flag in facts["flags"]:

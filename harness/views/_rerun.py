@@ -16,9 +16,8 @@ def rerun(asked: Asked, cell: Mapping[str, Any], store: str, *options: str, fold
     where it was given, as many are asked for as reach the cell's, and the earlier ones are run too if they are missing.
     """
     typed = list(_runs(asked))
-    searched = [command for command in asked.commands if " tune " in command]
-    if searched and not typed:  # the settings are a search's, and the same command finds them and runs what is missing
-        words = shlex.split(searched[-1])
+    if (search := searched(asked)) is not None:  # the settings are its, and it finds them again
+        words = shlex.split(search)
         if "--store" in words[:-1]:
             words[words.index("--store") + 1] = store
         else:
@@ -40,6 +39,12 @@ def rerun(asked: Asked, cell: Mapping[str, Any], store: str, *options: str, fold
 def runs_by_name(asked: Asked) -> bool:
     """Whether `spadit run` asked for it; else a script or `spadit score` did, and that is what to run again."""
     return any(True for _ in _runs(asked))
+
+
+def searched(asked: Asked) -> str | None:
+    """The `spadit tune` that last asked for it; None where that was another verb, or a script."""
+    tunes = [command for command in asked.commands if "tune" in shlex.split(command)[:-1]]
+    return tunes[-1] if tunes and not runs_by_name(asked) else None
 
 
 def _runs(asked: Asked) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.record import Record
 from harness.store import Store
 from harness.store.damage import state
-from harness.views._rerun import rerun, runs_by_name
+from harness.views._rerun import rerun, runs_by_name, searched
 from harness.views._target import Target
 from models.component import ComponentError, code_hash, rebuild
 
@@ -65,6 +65,10 @@ def _again(
     asked = found.asked
     if record is not None and record.external:
         return None, "Made elsewhere: `spadit score` scores its file again."
+    if searched(asked) is not None:
+        return rerun(asked, cell, store.where, "--retry-failed"), (
+            "Its settings were chosen by a search: the same command finds them again and runs what is missing."
+        )
     if not runs_by_name(asked):
         return (asked.commands[-1] if asked.commands else None), "Asked for by a script: run it again."
     if record is None:

@@ -16,7 +16,7 @@ from harness.record import Asked
 from harness.store import Store
 from harness.views._explained import print_explain
 from harness.views._gene_facts import averaged_genes, extremes, gene_facts, plain
-from harness.views._rerun import rerun, runs_by_name
+from harness.views._rerun import rerun, runs_by_name, searched
 from harness.views._target import Target, cells_of, resolve
 from harness.views._trial_facts import code_today, trial_facts
 
@@ -36,6 +36,7 @@ def explain_facts(store: Store, target: str) -> dict[str, Any]:
     asked = found.asked
     variant = asked.variant_on(found.label, found.dataset)
     code, why = code_today(variant["component"])
+    by_command = runs_by_name(asked) or searched(asked) is not None
     rates = sorted({float(cell["sampling_rate"]) for cell in found.cells}, reverse=True)
     return {
         "target": target,
@@ -58,8 +59,9 @@ def explain_facts(store: Store, target: str) -> dict[str, Any]:
         "split": asked.split,
         "flags": list(asked.flags),
         "gene": found.gene or None,
-        "rates": [_rate(store, found, rate, code) for rate in rates],
-        "rerun": rerun(asked, _last_seed(found), f"{store.where}-again", fold=False) if runs_by_name(asked) else None,
+        "rates": [_rate(store, found, rate) for rate in rates],
+        "tuned": variant.get("tuned"),
+        "rerun": rerun(asked, _last_seed(found), f"{store.where}-again", fold=False) if by_command else None,
         "asked_by": list(asked.commands),
     }
 
@@ -80,11 +82,15 @@ def _definition(asked: Asked, found: Target) -> dict[str, Any]:
     }
 
 
-def _rate(store: Store, found: Target, rate: float, code: str | None) -> dict[str, Any]:
+def _rate(store: Store, found: Target, rate: float) -> dict[str, Any]:
+    asked = found.asked
+    folds = {int(cell["fold"]) for cell in found.cells}  # whose settings, and so whose code, may differ
+    codes = {f: code_today(asked.variant_on(found.label, found.dataset, f)["component"])[0] for f in folds}
     cells = [cell for cell in found.cells if float(cell["sampling_rate"]) == rate]
     ids = list(dict.fromkeys(cell["trial_id"] for cell in cells))
     records = {record.trial_id: record for record in [*store.records(ids), *store.unfinished(ids)]}
-    trials = [trial_facts(store, found, [c for c in cells if c["trial_id"] == i], records.get(i), code) for i in ids]
+    of = {i: [cell for cell in cells if cell["trial_id"] == i] for i in ids}
+    trials = [trial_facts(store, found, of[i], records.get(i), codes[int(of[i][0]["fold"])]) for i in ids]
     whole = [trial["trial_id"] for trial in trials if trial["status"] == "ok" and _readable(trial)]
     rows = store.genes([records[trial_id] for trial_id in whole])
     table, genes = _table(store, found, rate)

@@ -52,7 +52,10 @@ def status_facts(store: Store) -> dict[str, Any]:
         "unfinished": len(unfinished),
         "damaged": damaged_names(store),
         "experiments": experiments,
-        "searches": [_study(store, study, facts, running) for study, facts in sorted(store.studies().items())],
+        "searches": sorted(
+            (_study(store, study, facts, running) for study, facts in store.studies().items()),
+            key=lambda s: (s["search"], s["label"], s["dataset"], -1 if s["fold"] is None else s["fold"]),
+        ),
     }
 
 
