@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -15,6 +16,15 @@ from harness.store.files import LocalFiles
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+LOCKED = 100.0
+"""Seconds that a driver waits for a database which another one is writing to."""
+
+MAKING = ("IntegrityError", "OperationalError", "ProgrammingError")
+"""SQLAlchemy's errors that a database gives while another driver makes the same tables in it."""
+
+ATTEMPTS = 5
+"""How often a database is opened whose tables another driver is making."""
+
 
 @contextmanager
 def storages(
@@ -26,12 +36,17 @@ def storages(
     any number of drivers that reach the folder; under a URI, the memory of this process, and no other driver may work
     on the studies meanwhile (`BadInput`). What it does not know of the store is told to it when a search starts.
     """
+    from optuna.exceptions import StorageInternalError
     from optuna.storages import InMemoryStorage, JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     if url is not None:
         shared = _database(url)
-        yield lambda study: shared
+        try:
+            yield lambda study: shared
+        except StorageInternalError as error:
+            said = " ".join(str(error.__cause__ or error).split())[:200]
+            raise BadInput(f"The database of --storage failed: {said}; run the same command again to go on.") from None
     elif isinstance(files := store.files, LocalFiles):
 
         def journal(study: str) -> BaseStorage:
@@ -49,14 +64,21 @@ def _database(url: str) -> BaseStorage:
     from optuna.storages import RDBStorage
 
     kind = url.partition(":")[0]
-    try:
-        return RDBStorage(url)
-    except Exception as error:  # each kind of database raises its own
-        said = " ".join(str(error).split())[:200]
-        raise BadInput(
-            f"The database of --storage ({kind}) cannot be opened: {said}; give a URL as SQLAlchemy has them, e.g. "
-            "postgresql://user@host/name or sqlite:///studies.db."
-        ) from None
+    # Several drivers write to it at once; SQLite gives up on a lock after five seconds if it is not told otherwise.
+    patience = {"connect_args": {"timeout": LOCKED}} if kind.startswith("sqlite") else {}
+    for attempt in range(ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs=patience)
+        except Exception as error:  # each kind of database raises its own
+            if type(error).__name__ in MAKING and attempt + 1 < ATTEMPTS:
+                time.sleep(1.0)
+                continue
+            said = " ".join(str(error).split())[:200]
+            raise BadInput(
+                f"The database of --storage ({kind}) cannot be opened: {said}; give a URL as SQLAlchemy has them, "
+                "e.g. postgresql://user@host/name or sqlite:///studies.db."
+            ) from None
+    raise AssertionError("the last attempt returns or raises")
 
 
 @contextmanager

@@ -145,8 +145,10 @@ def test_on_an_object_store_one_driver_searches_and_a_second_is_refused_unless_t
         running.wait()
 
         database = f"sqlite:///{tmp_path}/studies.db"
-        both = [started([*command, "--storage", database]) for _ in range(2)]
-        assert [driver.wait(timeout=280) for driver in both] == [0, 0]
+        with_it = [*command, "--storage", database]
+        both = [subprocess.Popen(with_it, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [driver.communicate(timeout=280) for driver in both]
+        assert [driver.returncode for driver in both] == [0, 0], said
 
         study = study_of(store)
         assert list(store.configurations(study)) == list(store.outcomes(study)) == list(range(TRIALS))
