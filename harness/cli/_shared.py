@@ -33,6 +33,12 @@ FoldOption = Annotated[list[int] | None, typer.Option("--fold", help="Only this 
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 to K-1 instead of the experiment's.")]
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Also try again what failed or was skipped.")]
 StaleOption = Annotated[bool, typer.Option("--stale", help="Also run again what other code computed.")]
+AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster: 'auto' or HOST:PORT. [default: local]")]
+ConcurrentOption = Annotated[int | None, typer.Option(min=1, help="At most so many at once.")]
+TimeoutOption = Annotated[float | None, typer.Option(help="Seconds after which a trial is stopped.")]
+CheckpointOption = Annotated[
+    float, typer.Option(help="Seconds between two checkpoints of a trial: so much is lost with its worker.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 RowsOption = Annotated[
     str | None, typer.Option("--rows", help="What the rows of the files are: spots | genes. [default: spots, checked]")

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli._shared import (
+    AddressOption,
+    CheckpointOption,
+    ConcurrentOption,
     DataOption,
     DatasetOption,
     ExperimentArg,
@@ -20,6 +23,7 @@ from harness.cli._shared import (
     SeedsOption,
     StaleOption,
     StoreOption,
+    TimeoutOption,
     VariantOption,
     existing,
     print_json,
@@ -61,16 +65,14 @@ def run(
     variant: VariantOption = None,
     fold: FoldOption = None,
     seeds: SeedsOption = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster: 'auto' or HOST:PORT. [default: local]")] = None,
+    address: AddressOption = None,
     cpus_per_trial: Annotated[float, typer.Option(help="Processors per trial.")] = 1.0,
     gpus_per_trial: Annotated[
         str, typer.Option(help="GPUs per trial; may be a fraction, or 'auto': by the memory a trial needs.")
     ] = "0",
-    max_concurrent: Annotated[int | None, typer.Option(min=1, help="At most so many at once.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds after which a trial is stopped.")] = None,
-    checkpoint_every: Annotated[
-        float, typer.Option(help="Seconds between two checkpoints of a trial: so much is lost with its worker.")
-    ] = 30.0,
+    max_concurrent: ConcurrentOption = None,
+    timeout: TimeoutOption = None,
+    checkpoint_every: CheckpointOption = 30.0,
     tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard logs. [default: none]")] = None,
     keep_predictions: Annotated[str, typer.Option(help="all | first-seed | none")] = "first-seed",
     retry_failed: RetryOption = False,

@@ -10,12 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli._shared import (
+    AddressOption,
+    CheckpointOption,
+    ConcurrentOption,
     DataOption,
     DatasetOption,
     JsonOption,
     PresetOption,
     RetryOption,
     StoreOption,
+    TimeoutOption,
     print_json,
     say,
 )
@@ -66,14 +70,14 @@ def tune(
             "store share. [default: a journal in the store]"
         ),
     ] = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster: 'auto' or HOST:PORT. [default: local]")] = None,
+    address: AddressOption = None,
     cpus_per_trial: Annotated[float, typer.Option(help="Processors per configuration.")] = 1.0,
     gpus_per_trial: Annotated[
         str, typer.Option(help="GPUs per configuration; may be a fraction, or 'auto': by the memory it needs.")
     ] = "0",
-    max_concurrent: Annotated[int | None, typer.Option(min=1, help="At most so many at once.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds after which a trial is stopped.")] = None,
-    checkpoint_every: Annotated[float, typer.Option(help="Seconds between two checkpoints of a trial.")] = 30.0,
+    max_concurrent: ConcurrentOption = None,
+    timeout: TimeoutOption = None,
+    checkpoint_every: CheckpointOption = 30.0,
     keep_predictions: Annotated[str, typer.Option(help="all | first-seed | none, of the winners")] = "first-seed",
     retry_failed: RetryOption = False,
     as_json: JsonOption = False,
@@ -82,6 +86,7 @@ def tune(
     from harness.cluster.resources import gpus, kept
     from harness.experiment import load_question
     from harness.search import SAMPLERS, SCHEDULERS, Search, named, search
+    from harness.views.plan import left_out
     from harness.views.searches import found_facts, print_found
 
     asked = load_question(experiment, Search, preset)
@@ -113,11 +118,14 @@ def tune(
             checkpoint_every=checkpoint_every,
             keep_predictions=kept(keep_predictions),
             retry_failed=retry_failed,
+            strict=bool(dataset),
             command=command,
         )
     except KeyboardInterrupt:
         say(f"\nInterrupted; what had finished is in {store}. To go on: {command}")
         raise typer.Exit(130) from None
+    for line in left_out(found.results.asked.excluded):
+        say(line)
     facts = found_facts(asked, found)
     print_json(facts) if as_json else print_found(facts, found)
     if failed := len(found.results.failed):

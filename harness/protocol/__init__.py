@@ -155,8 +155,9 @@ def pose(
     hidden, scored = (
         (None, None) if hiding.hidden is None else (hiding.hidden[kept][:, visible], hiding.hidden[kept][:, asked])
     )
-    divided = [place[gene] for gene in (*parts.training, *parts.validation, *parts.test)]
-    beyond = data.spots[:, divided].sum(axis=1, dtype=np.float64) - shown.sum(axis=1, dtype=np.float64)
+    divided = {place[gene] for gene in (*parts.training, *parts.validation, *parts.test)}
+    played = sorted(divided | set(visible))  # a fold within a fold leaves genes out, which have no say in its totals
+    beyond = data.spots[:, played].sum(axis=1, dtype=np.float64) - shown.sum(axis=1, dtype=np.float64)
     spots, full_factors = _given(data, shown[kept], hiding.visible, sampling_rate, beyond[kept])
     problem = Problem(
         spots=spots,

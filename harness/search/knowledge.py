@@ -151,16 +151,18 @@ class Knowledge:
 
         sampler = optuna.samplers.RandomSampler(seed=self.seed + self.infeasible)
         scratch = optuna.create_study(sampler=sampler)
+        reason = ""
         for _ in range(HOPELESS):
             trial = scratch.ask()
             self.draw(trial)
             assert self._drawn is not None
-            if not self._drawn.reason:
+            reason = self._drawn.reason
+            if not reason:
                 self._optuna.enqueue_trial(trial.params, user_attrs={"origin": "random"})
                 return
         raise BadInput(
             f"{self.search.name}: hardly a configuration of the space of {type(self.space.base).__name__} can be "
-            f"computed here ({self._drawn.reason if self._drawn else ''}); narrow it, or give each trial more memory."
+            f"computed here ({reason}); narrow it, or give each trial more memory."
         )
 
     # -- telling --------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from harness.errors import BadInput
 from harness.experiment import Experiment, Variant
+from harness.metrics import metrics
 from harness.protocol import HeldOutGenes, KFold, Protocol, Split, Task, Within
 from harness.search.objectives import COSTS, Objective, objective
 from harness.search.samplers import TPE, Halving, Sampler
@@ -209,6 +210,7 @@ class Search:
             "split": canonical(self.split),
             "tuning_seeds": list(self.tuning_seeds),
             "metric": list(self.metric),
+            "metrics": sorted(metric.tag for metric in metrics().values()),
             "task": canonical(self.task),
             "protocol": canonical(self.protocol),
             "sampler": canonical(self.sampler),

@@ -31,6 +31,7 @@ from harness.search.study import Running, Study
 from harness.search.winners import Winner, scoring, winner
 from harness.store import Store
 from harness.store.checkpoints import EVERY
+from harness.store.damage import set_aside, verified
 from harness.trial import Trial
 from models.method import Method, Size
 
@@ -66,13 +67,15 @@ def search(
     checkpoint_every: float = EVERY,
     keep_predictions: Keep = "first-seed",
     retry_failed: bool = False,
+    strict: bool = False,
     progress: bool = True,
     command: str = "",
 ) -> Found:
     """Search until every study has `trials` configurations, then score the winners on test genes and return both.
 
     A second call does what is missing of more trials, and repeats none. storage: URL of a database for Optuna's
-    studies, which several drivers need where the store is an object store. The rest is as for `submit`.
+    studies, which several drivers need where the store is an object store. strict: an absent dataset is an error rather
+    than an exclusion. The rest is as for `submit`.
     Raises `BadInput` for bad input, KeyboardInterrupt when it is asked to stop (nothing that finished is lost).
     """
     if trials < 1:
@@ -80,7 +83,7 @@ def search(
     resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout, checkpoint_every)
     where = Store(store)
     folders = data_folders(data)
-    pairs = _pairs(asked, folders)
+    pairs = _pairs(asked, folders, strict)
     with connected(resources) as there:
         winners = _searched(asked, trials, where, pairs, resources, there, storage, progress)
         if not winners:
@@ -88,16 +91,16 @@ def search(
                 f"No configuration of {asked.name} finished, so there is nothing to score; `spadit status --store "
                 f"{where.where}` says why."
             )
-        plan = make_plan(scoring(asked, winners), where, data)
+        plan = make_plan(scoring(asked, winners), where, data, strict)
         results = run_plan(plan, resources, keep_predictions, retry_failed, show=progress, command=command)
     return Found(tuple(winners), results)
 
 
-def _pairs(asked: Search, folders: Sequence[Any]) -> dict[str, PairedSample]:
+def _pairs(asked: Search, folders: Sequence[Any], strict: bool) -> dict[str, PairedSample]:
     """The datasets that the search looks at. Of a nested search, those that are there; elsewhere, all have to be."""
     entries = {name: present(name, folders) for name in asked.needed}
     absent = [entry for entry in entries.values() if not entry.present]
-    if absent and (not asked.nested or len(absent) == len(entries)):
+    if absent and (strict or not asked.nested or len(absent) == len(entries)):
         raise BadInput(f"{asked.name} cannot be searched: {absent[0].name} is not there: {absent[0].reason}")
     pairs = {name: load(name, folders) for name, entry in entries.items() if entry.present}
     if not asked.nested:
@@ -151,6 +154,7 @@ def _searched(
             name = type(trial.method).__name__
             progress.add(trial.id, f"{name} · {trial.dataset} · fold {trial.fold}", f"the control {name}")
         run.to_the_end()
+        _set_damaged_aside(store, [asked.study_id(topic, ids) for topic in topics], progress)
         studies = []
         for topic in topics:
             study = asked.study_id(topic, ids)
@@ -162,6 +166,15 @@ def _searched(
         progress.expected = len(needed) + sum(_left(study, len(first[study.topic])) for study in studies)
         Searching(run, studies, slots).to_the_end()
     return [found for study in studies if (found := winner(study)) is not None]
+
+
+def _set_damaged_aside(store: Store, studies: Sequence[str], progress: Progress) -> None:
+    """Trials of these studies that are no longer as they were written are computed anew, where anything needs them."""
+    ids = {trial for study in studies for each in store.configurations(study).values() for trial in each.trials}
+    _, damaged = verified(store, ids)
+    set_aside(store, damaged)
+    for said in damaged.values():
+        progress.say(f"set aside: {said}")
 
 
 class Searching:

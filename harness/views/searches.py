@@ -50,7 +50,7 @@ def _winner(asked: Search, winner: Winner, genes: pd.DataFrame) -> dict[str, Any
         "study": winner.study,
         "configuration": winner.number,
         "params": dict(winner.params),
-        "changed": {name: value for name, value in winner.params.items() if base.get(name, base) != value},
+        "changed": {name: value for name, value in winner.params.items() if name not in base or base[name] != value},
         "tried": winner.tried,
         "distinct": winner.distinct,
         "chosen": winner.value,

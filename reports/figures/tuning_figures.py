@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -179,4 +178,4 @@ def _scaled(values: pd.Series[Any]) -> tuple[list[float], list[tuple[float, str]
     at = np.log(numbers) if on_log else numbers
     low, span = float(at.min()), float(at.max() - at.min()) or 1.0
     ends = [(0.0, f"{numbers.min():.3g}"), (1.0, f"{numbers.max():.3g}")]
-    return [(value - low) / span for value in at.tolist()], ends if not math.isclose(span, 0) else ends[:1]
+    return [(value - low) / span for value in at.tolist()], ends

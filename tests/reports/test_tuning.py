@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.card import put_card
-from harness.metrics import metrics
 from harness.search.question import TUNED
 from harness.search.winners import scoring, winner
 from harness.store import Store
@@ -233,4 +232,3 @@ def test_values_of_several_studies_are_pooled_about_their_means(comparison: Comp
 
     assert frame.groupby("study")["centred"].mean().tolist() == pytest.approx([0.0, 0.0], abs=1e-12)
     assert len(frame) == 2 * TRIALS
-    assert set(metrics()) >= {"pcc"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
-from harness import ByFold, Experiment, HeldOutGenes, KFold, MaskedEntries
+from harness import ByFold, Experiment, KFold, MaskedEntries
 from harness.errors import BadInput
 from harness.protocol import Protocol, Within, pose, prepare
 from harness.protocol.preprocessing import Preprocessing
-from harness.search import Elsewhere, Halving, Nested, Search, Space
+from harness.search import Elsewhere, Float, Halving, Search, Space
 from harness.search.winners import Winner, scoring
 from tests.conftest import tiny_pair
 from tests.searching import asked, flat
@@ -35,7 +36,7 @@ IDS = {"tiny": "0" * 16, "a": "1" * 16, "b": "2" * 16}
         ({"task": MaskedEntries()}, "MaskedEntries hides entries of all of them; use Elsewhere"),
         ({"spaces": {"toy": Tunable()}}, "'toy' is no space of a method"),
         (
-            {"spaces": {"toy": Space(Peaked(), {"place": asked(flat()).spaces["toy"].vary["shape.place",]})}},
+            {"spaces": {"toy": Space(Peaked(), {"place": Float(0.0, 1.0)})}},
             "no space of",
         ),
         ({"spaces": {}}, "has no variants"),
@@ -154,6 +155,11 @@ def test_a_winner_from_elsewhere_is_marked_where_it_was_chosen() -> None:
     assert asked_for.selection("toy (tuned)", "a", "untuned") == "tuned on these genes"
 
 
-def test_the_task_of_a_nested_search_is_whole_genes() -> None:
-    assert isinstance(asked(flat()).task, HeldOutGenes)
-    assert isinstance(asked(flat()).selection, Nested)
+def test_totals_of_masked_entries_within_a_fold_count_all_that_is_in_play() -> None:
+    pair = tiny_pair()
+    data = prepare(pair, Protocol(preprocessing=Preprocessing(normalisation="all-genes")))
+
+    problem, _ = pose(data, Within(KFold(3), 1), 0, task=MaskedEntries(0.5))
+
+    totals = data.spots.sum(axis=1, dtype=float)  # every gene is visible, hidden entries included in the habit's totals
+    assert problem.spots.size_factors == pytest.approx(totals / np.median(totals))

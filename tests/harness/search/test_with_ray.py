@@ -248,3 +248,34 @@ def test_trials_of_a_search_are_ordinary_trials(tmp_path: Path, data: Path, tiny
         assert isinstance(trial, Trial)
         again = run_trial(trial, prepare(tiny, Protocol()))
         assert store.record(trial.id).prediction_sha256 == again.record.prediction_sha256
+
+
+@pytest.mark.parametrize("memory", [1.0, None], ids=["as asked", "as the machine has"])
+def test_what_takes_more_memory_than_there_is_is_never_run(tmp_path: Path, data: Path, memory: float | None) -> None:
+    space = Space(Tunable(mib=1), {"mib": Choice((1, 10**9)), "shift": Int(0, 30)})
+
+    found = search(asked(space, memory=memory, folds=(0,)), 6, tmp_path / "S", data, progress=False)
+
+    [winner] = found.winners
+    configurations = tried(found.results.store, winner.study)
+    assert {configuration.params["mib"] for configuration in configurations} == {1}
+    assert sum(configuration.infeasible for configuration in configurations) > 0
+
+
+def test_a_trial_that_was_damaged_is_set_aside_and_computed_anew(tmp_path: Path, data: Path) -> None:
+    search_for, tally = asked(flat(tally=str(tmp_path / "tally")), folds=(0,)), tmp_path / "tally"
+    first = search(search_for, 3, tmp_path / "S", data, progress=False)
+    store, [winner] = first.results.store, first.winners
+    path = tmp_path / f"S/searches/{winner.study}/outcomes/2.json"
+    lost = store.configurations(winner.study)[2].trials[0]
+    value = store.outcomes(winner.study)[2].values
+    path.unlink()
+    record = tmp_path / f"S/trials/{lost}.json"
+    record.write_bytes(record.read_bytes()[:-50])
+    before = len(tally.read_text().splitlines())
+
+    search(search_for, 3, tmp_path / "S", data, progress=False)
+
+    assert len(tally.read_text().splitlines()) == before + 1
+    assert Store(tmp_path / "S").outcomes(winner.study)[2].values == value
+    assert list((tmp_path / "S/damaged").rglob("*"))
