@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.audit.predictions import FileAudit, audit_file
+from harness.audit.predictions import FileAudit, audit_file, known_leak
 from harness.card import put_card
 from harness.errors import BadInput
 from harness.experiment import Experiment
 from harness.export import AskedElsewhere, spot_names
 from harness.pair import PairedSample
-from harness.protocol import Truth, pose, prepare
+from harness.protocol import Prepared, Truth, pose, prepare
 from harness.reading.tables import Table, read_table
 from harness.record import Asked, Outcome, Record
 from harness.scoring import score_table
@@ -30,6 +30,7 @@ from models.component import Json, canonical, short_hash
 from models.method import Array, Method, Problem, Run
 
 Floats = NDArray[np.float64]
+Leak = Callable[[Problem, Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -93,18 +94,46 @@ def score_task(
     All files are read and checked before anything is written. Raises `BadInput` where the pair is not the one that was
     exported, or a file does not answer the task.
     """
+    data, problem, truth = _posed(asked, pair)
+    names = spot_names(truth.spots)
+    answers = {name: aligned(path, truth.genes, names, rows) for name, path in files.items()}
+    found = [(name, values, audit_file(truth.values, values, truth.genes)) for name, values in answers.items()]
+    return _scored(asked, pair, data, problem, truth, found, store)
+
+
+def score_leak(asked: AskedElsewhere, pair: PairedSample, name: str, make: Leak, store: Store) -> Scored:
+    """Score an answer that is made from the truth, as what it is: marked a leak by construction, outside every ranking.
+
+    make: the problem, and the (n_spots, n_genes) truth on the log-normalised scale -> an answer of that shape.
+    """
+    data, problem, truth = _posed(asked, pair)
+    values = np.ascontiguousarray(make(problem, truth.values.astype(np.float64)))
+    audit = known_leak(audit_file(truth.values, values, truth.genes))
+    return _scored(asked, pair, data, problem, truth, [(name, values, audit)], store)[0]
+
+
+def _posed(asked: AskedElsewhere, pair: PairedSample) -> tuple[Prepared, Problem, Truth]:
     if pair.id != asked.dataset_id:
         raise BadInput(
             f"{pair.name} holds other data ({pair.id}) than were exported ({asked.dataset_id}); give the folder of the "
             "original with --data."
         )
     data = prepare(pair, asked.protocol)
-    problem, truth = pose(data, asked.split, asked.fold, asked.sampling_rate, asked.task)
-    names = spot_names(truth.spots)
-    answers = {name: aligned(path, truth.genes, names, rows) for name, path in files.items()}
+    return data, *pose(data, asked.split, asked.fold, asked.sampling_rate, asked.task)
+
+
+def _scored(
+    asked: AskedElsewhere,
+    pair: PairedSample,
+    data: Prepared,
+    problem: Problem,
+    truth: Truth,
+    answers: Sequence[tuple[str, Floats, FileAudit]],
+    store: Store,
+) -> list[Scored]:
     experiment = Experiment(
         "elsewhere",
-        {name: External(name) for name in files},
+        {name: External(name) for name, _, _ in answers},
         [pair.name],
         split=asked.split,
         sampling_rates=[asked.sampling_rate],
@@ -117,19 +146,18 @@ def score_task(
     facts |= {"cells": len(pair.sc), "shared": len(pair.shared)}
     question = experiment.asked({pair.name: facts}, _now())
     # What was asked does not change with who answers: all answers to one protocol are one experiment.
-    definition = short_hash([question.task, question.protocol, question.split], 8)
-    question = dataclasses.replace(question, name=f"elsewhere-{definition}", definition=definition, external=True)
+    name = f"elsewhere-{question.posed}"
+    question = dataclasses.replace(question, name=name, definition=question.posed, external=True)
     sparsity = float((problem.spots.lognorm == 0).mean())
     found = []
-    for name, values in answers.items():
+    for name, values, audit in answers:
         base = Trial(
             External(name), pair.name, pair.id, asked.split, asked.fold, 0, asked.sampling_rate, asked.protocol,
             asked.task,
         )  # fmt: skip
         trial = ExternalTrial(**{f.name: getattr(base, f.name) for f in dataclasses.fields(base)}, sha256=_sha(values))
         more = {"flags": trial.flags(data.kind), "input_sparsity": sparsity, "trial": trial.identity}
-        outcome, audit = _outcome(trial.columns, values, truth, more)
-        found.append((name, outcome, audit))
+        found.append((name, _outcome(trial.columns, values, truth, audit, more), audit))
     put_card(store, pair, data)
     return _put(store, question, found)
 
@@ -174,7 +202,9 @@ def score_truth(path: Path, files: Mapping[str, Path], store: Store, rows: Any =
             "seed": 0,
             "sampling_rate": 1.0,
         }
-        found.append((name, *_outcome(columns, answer, truth, {"flags": question.flags, "trial": identity})))
+        audit = audit_file(values, answer, given.columns)
+        more = {"flags": question.flags, "trial": identity}
+        found.append((name, _outcome(columns, answer, truth, audit, more), audit))
     return _put(store, question, found)
 
 
@@ -224,8 +254,7 @@ def _finite(path: Path, table: Table) -> Floats:
     return values
 
 
-def _outcome(columns: dict[str, Any], values: Floats, truth: Truth, more: dict[str, Any]) -> tuple[Outcome, FileAudit]:
-    audit = audit_file(truth.values, values, truth.genes)
+def _outcome(columns: dict[str, Any], values: Floats, truth: Truth, audit: FileAudit, more: dict[str, Any]) -> Outcome:
     table, facts = score_table(columns, values, truth)
     record = Record(
         status="ok",
@@ -243,7 +272,7 @@ def _outcome(columns: dict[str, Any], values: Floats, truth: Truth, more: dict[s
         **facts,
         **more,
     )  # fmt: skip
-    return Outcome(record, table, values.astype(np.float32), truth.genes, truth.spots), audit
+    return Outcome(record, table, values.astype(np.float32), truth.genes, truth.spots)
 
 
 def _put(store: Store, question: Asked, found: Sequence[tuple[str, Outcome, FileAudit]]) -> list[Scored]:

@@ -1,4 +1,7 @@
-"""What is kept of a trial: one record, one row per held-out gene, and where asked the prediction itself."""
+"""What is kept of a trial: one record, one row per held-out gene, and where asked the prediction itself.
+
+And of what stands beside trials: the question that they answer, and the audit of a method.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from harness.sealed import SCHEMA, sealed, unsealed
-from models.component import short_hash
+from models.component import Json, short_hash
 
 Status = Literal["ok", "failed", "skipped"]
 Cause = Literal["", "method", "infrastructure", "memory", "timeout", "skipped", "packages"]
@@ -218,3 +221,64 @@ class Asked:
             cells=tuple(cells.values()),
             excluded=tuple(kept),
         )
+
+    @property
+    def posed(self) -> str:
+        """8 hex digits over task, protocol and split: what a method is asked, whichever method that is."""
+        return posed(self.task, self.protocol, self.split)
+
+
+def posed(task: Json, protocol: Json, split: Json) -> str:
+    """8 hex digits over the canonical JSON of these three."""
+    return short_hash([task, protocol, split], 8)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison with the undisturbed run. stage: the first that differs, "" where none does."""
+
+    name: str
+    verdict: str
+    stage: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class MethodAudit:
+    """verdict: "clean", "leak", or "not reproducible" for a method that differs from itself.
+
+    fold: whose held-out values, `entries` of them in `genes` genes, were changed. variant_id, dataset_id, code, posed:
+    which trials it speaks of, see `Record` and `Asked`.
+    """
+
+    method: str
+    dataset: str
+    fold: int
+    genes: int
+    entries: int
+    seed: int
+    verdict: str
+    checks: tuple[Check, ...]
+    sampling_rate: float
+    variant_id: str
+    dataset_id: str
+    code: str
+    posed: str
+    audited_at: str
+    schema: int = SCHEMA
+
+    @property
+    def id(self) -> str:
+        """16 hex digits over what was audited, where; an audit of newer code takes the place of an older one's."""
+        at = [self.fold, self.seed, self.sampling_rate]
+        return short_hash([self.variant_id, self.dataset_id, self.posed, *at], 16)
+
+    def to_json(self) -> bytes:
+        """UTF-8 JSON, keys in the order of the fields, with a checksum."""
+        return sealed(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> MethodAudit:
+        """Inverse of `to_json`; `Damaged` if a byte has changed, ValueError for what another version wrote."""
+        values = unsealed(data)
+        return cls(**values | {"checks": tuple(Check(**check) for check in values["checks"])})

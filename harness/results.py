@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness._house import ROOMS
 from harness.card import put_card
 from harness.cluster.resources import Keep, Resources, kept
-from harness.datasets import known, load, present
+from harness.datasets import here, known, load
 from harness.errors import BadInput
 from harness.experiment import Experiment
 from harness.pair import PairedSample
@@ -142,15 +142,9 @@ def make_plan(experiment: Experiment, store: Store, data: Folders = None, strict
     strict: an absent dataset is an error rather than an exclusion.
     """
     folders = data_folders(data)
-    entries = {name: present(name, folders) for name in experiment.datasets}
-    if strict and (absent := [e for e in entries.values() if not e.present]):
-        raise BadInput(f"Dataset {absent[0].name} is not there: {absent[0].reason}")
-    excluded = tuple({"dataset": e.name, "reason": e.reason} for e in entries.values() if not e.present)
-    if len(excluded) == len(entries):
-        raise BadInput(
-            f"Experiment {experiment.name} has no dataset to run on: {excluded[0]['dataset']}: {excluded[0]['reason']}"
-        )
-    pairs = {name: load(name, folders) for name, entry in entries.items() if entry.present}
+    entries = here(experiment.name, experiment.datasets, folders, strict)
+    excluded = tuple({"dataset": entry.name, "reason": entry.reason} for entry in entries if not entry.present)
+    pairs = {entry.name: load(entry.name, folders) for entry in entries if entry.present}
     trials = experiment.trials({name: pair.id for name, pair in pairs.items()})
     whole, damaged = verified(store, [trial.id for trial in trials])
     codes = {trial.id: code_hash(trial.method) for trial in trials}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,15 +38,9 @@ def write_report(store: Store, out: Path, experiment: str | None = None) -> list
     """
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file; give a folder for the report (it may not exist yet).")
-    found = _latest(store, experiment)
-    comparisons = [read(store, asked, older) for asked, older in found]
-    filled = [comparison for comparison in comparisons if comparison.records]
-    if not filled:
-        raise BadInput(
-            f"The store {store.where} has no finished trial of {', '.join(asked.name for asked, _ in found)}; "
-            "`spadit status` says why, `spadit run` runs what is missing."
-        )
-    if experiment is not None or len(found) == 1:
+    everything = _read(store, experiment)
+    filled = _filled(store, everything)
+    if experiment is not None or len(everything) == 1:
         return _put(out, _files(filled[0]))
     files: Files = {}
     entries = []
@@ -61,9 +55,14 @@ def write_report(store: Store, out: Path, experiment: str | None = None) -> list
                 "headline": headline(comparison),
             }
         )
-    empty = [comparison.asked.name for comparison in comparisons if not comparison.records]
+    empty = [comparison.asked.name for comparison in everything if not comparison.records]
     files["index.html"] = page.render_overview(filled[0].store, entries, empty).encode()
     return _put(out, files)
+
+
+def comparisons(store: Store) -> list[Comparison]:
+    """All experiments with a finished trial, by name; `BadInput` where there is none."""
+    return _filled(store, _read(store))
 
 
 def scores(store: Store, name: str) -> pd.DataFrame:
@@ -101,15 +100,23 @@ def _latest(store: Store, name: str | None) -> list[tuple[Asked, tuple[str, ...]
     return [each for each in found if name or not each[0].external or not joined >= set(each[0].trial_ids)]
 
 
-def _comparison(store: Store, name: str) -> Comparison:
-    ((asked, older),) = _latest(store, name)
-    comparison = read(store, asked, older)
-    if not comparison.records:
+def _read(store: Store, experiment: str | None = None) -> list[Comparison]:
+    return [read(store, asked, older) for asked, older in _latest(store, experiment)]
+
+
+def _filled(store: Store, found: Sequence[Comparison]) -> list[Comparison]:
+    """Those with a finished trial; `BadInput` where there is none."""
+    filled = [comparison for comparison in found if comparison.records]
+    if not filled:
         raise BadInput(
-            f"The store {store.where} has no finished trial of {name}; `spadit status` says why, `spadit run` runs "
-            "what is missing."
+            f"The store {store.where} has no finished trial of {', '.join(each.asked.name for each in found)}; "
+            "`spadit status` says why, `spadit run` runs what is missing."
         )
-    return comparison
+    return filled
+
+
+def _comparison(store: Store, name: str) -> Comparison:
+    return _filled(store, _read(store, name))[0]
 
 
 def _files(comparison: Comparison) -> Files:

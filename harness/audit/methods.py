@@ -17,7 +17,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ from harness.errors import BadInput
 from harness.pair import Assay, PairedSample
 from harness.protocol import HeldOutGenes, KFold, Prepared, Protocol, Split, Task, Truth, pose, prepare
 from harness.reading.uri import located, remote, several, shown
-from models.component import canonical
+from harness.record import Check, MethodAudit, posed
+from models.component import canonical, code_hash, short_hash
+from models.method import Method
 
 PERTURBATIONS = ("noise", "permuted")
 COPY = "audited"
@@ -61,36 +64,10 @@ class Setting:
         compared = min(1, self.split.folds - 1) if self.fold is None else self.fold
         return ((compared + self.split.folds - 1) % self.split.folds, compared)
 
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison with the undisturbed run. stage: the first that differs, "" where none does."""
-
-    name: str
-    verdict: str
-    stage: str = ""
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class MethodAudit:
-    """verdict: "clean", "leak", or "not reproducible" for a method that differs from itself.
-
-    fold: whose held-out values, `entries` of them in `genes` genes, were changed.
-    """
-
-    method: str
-    dataset: str
-    fold: int
-    genes: int
-    entries: int
-    seed: int
-    verdict: str
-    checks: tuple[Check, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+    @property
+    def posed(self) -> str:
+        """What every method is asked, as `Asked.posed`."""
+        return posed(canonical(self.task), canonical(self.protocol), canonical(self.split))
 
 
 def audit_method(
@@ -144,8 +121,31 @@ def audit_method(
             repeat = _compared("the same run once more", reference, again)
             if repeat.verdict != "clean":
                 verdict, checks = "not reproducible", [replace(repeat, verdict="not reproducible"), *checks]
-    entries = truth.values.size if truth.scored is None else int(truth.scored.sum())
-    return MethodAudit(subject.name, dataset, second, len(truth.genes), entries, setting.seed, verdict, tuple(checks))
+    method = subject.method(dataset)
+    return MethodAudit(
+        method=subject.name,
+        dataset=dataset,
+        fold=second,
+        genes=len(truth.genes),
+        entries=truth.values.size if truth.scored is None else int(truth.scored.sum()),
+        seed=setting.seed,
+        verdict=verdict,
+        checks=tuple(checks),
+        sampling_rate=float(setting.sampling_rate),
+        variant_id=short_hash(method, 8),
+        dataset_id=pair.id,
+        code=code_hash(method),
+        posed=setting.posed,
+        audited_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def same(audit: MethodAudit, method: Method, dataset_id: str, setting: Setting) -> bool:
+    """Whether an audit was of this method, with this code, on this data and in this setting."""
+    at = (audit.fold, audit.seed, audit.sampling_rate, audit.posed)
+    wanted = (setting.folds[1], setting.seed, float(setting.sampling_rate), setting.posed)
+    made = (audit.variant_id, audit.dataset_id, audit.code)
+    return at == wanted and made == (short_hash(method, 8), dataset_id, code_hash(method))
 
 
 @dataclass(frozen=True, eq=False)

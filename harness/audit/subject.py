@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import BadInput
 from harness.experiment import Experiment, load_experiment, method_on
-from models.component import Json, canonical, nearest, rebuild
+from models.component import Json, canonical, is_first_party, nearest, rebuild
 from models.method import Method
 
 
@@ -41,6 +41,22 @@ class Subject:
     def to_json(self) -> dict[str, Any]:
         """Inverse of `Subject(**json)`."""
         return asdict(self)
+
+
+def subjects(named: str, experiment: Experiment, dataset: str, fold: int) -> dict[str, Subject]:
+    """Label -> subject of every variant that an experiment runs on a fold of a dataset.
+
+    named: what the experiment was loaded by; variants whose code is in that driver file are made from it anew.
+    """
+    path = str(Path(named).resolve()) if named.endswith(".py") else ""
+    found = {}
+    for label, variant in experiment.variants.items():
+        method = method_on(variant, dataset, fold)
+        if is_first_party(type(method)):
+            found[label] = Subject(label, component=canonical(method))
+        else:
+            found[label] = Subject(label, driver=path, variant=label)
+    return found
 
 
 def subject(named: str, known: dict[str, type[Method]]) -> Subject:

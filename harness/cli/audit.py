@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli._shared import DataOption, JsonOption, PredictionOption, RowsOption, print_json, say
+from harness.cli._shared import (
+    DataOption,
+    DatasetOption,
+    ExperimentArg,
+    JsonOption,
+    PredictionOption,
+    PresetOption,
+    RowsOption,
+    StoreOption,
+    VariantOption,
+    print_json,
+    say,
+)
+from harness.errors import BadInput
+
+AuditedFoldOption = Annotated[
+    int | None, typer.Option("--fold", min=0, help="The fold whose truth is changed. [default: the second]")
+]
 
 app = typer.Typer(name="audit", help="Leakage audits, of methods and of prediction files.", no_args_is_help=True)
 
@@ -19,11 +37,10 @@ def audit_a_method(
         str | None, typer.Option("--dataset", help="[default: the driver's first, else bundled]")
     ] = None,
     data: DataOption = None,
-    fold: Annotated[
-        int | None, typer.Option(min=0, help="The fold whose truth is changed. [default: the second]")
-    ] = None,
+    fold: AuditedFoldOption = None,
     sampling_rate: Annotated[float, typer.Option(help="Share of the visible counts that is kept.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="The seed of every run.")] = 0,
+    store: Annotated[str | None, typer.Option("--store", help="Keep the verdict there, for reports.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change the held-out truth, and demand the same answer bit for bit; exit 1 with the first stage that differs.
@@ -31,12 +48,75 @@ def audit_a_method(
     The truth is replaced by noise, then permuted, in copies loaded by a new process that cannot read the original. A
     third process answers another fold before, and must not remember it.
     """
+    from harness.store import Store
     from harness.views.audit import method_audit, print_method_audit
 
     found = method_audit(method, dataset, data, fold, sampling_rate, seed, say)
-    print_json(found.to_json()) if as_json else print_method_audit(found)
+    if store is not None:
+        Store(store).put_audit(found)
+    print_json(asdict(found)) if as_json else print_method_audit(found)
     if found.verdict != "clean":
         raise typer.Exit(1)
+
+
+@app.command("experiment")
+def audit_an_experiment(
+    experiment: ExperimentArg,
+    store: StoreOption = "results",
+    preset: PresetOption = None,
+    data: DataOption = None,
+    dataset: DatasetOption = None,
+    variant: VariantOption = None,
+    fold: AuditedFoldOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Audit every row of an experiment's tables, and keep the verdicts where its report finds them; exit 1 on a leak.
+
+    Each is `spadit audit method` on one fold of each dataset. What the store has of the same code is not done again.
+    """
+    from harness.experiment import load_experiment
+    from harness.results import data_folders
+    from harness.store import Store
+    from harness.views.audit import experiment_audits, print_experiment_audits
+
+    asked = load_experiment(experiment, preset).narrowed(dataset or (), variant or ())
+    if preset and experiment.endswith(".py"):
+        raise BadInput("A driver file is audited at the size of its EXPERIMENT; leave --preset out.")
+    found = list(experiment_audits(experiment, asked, data_folders(data), Store(store), fold, bool(dataset), say))
+    print_json([each.to_json() for each in found]) if as_json else print_experiment_audits(found)
+    if any(each.audit is not None and each.audit.verdict != "clean" for each in found):
+        raise typer.Exit(1)
+
+
+@app.command("released")
+def score_the_released_protocol(
+    experiment: ExperimentArg = "baselines",
+    store: StoreOption = "results",
+    data: DataOption = None,
+    dataset: DatasetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the hopeless control the way SpaDiT's released code scores: with the truth written back.
+
+    The row joins that experiment's tables, marked as a leak and outside N; what it scores beyond the control `gene
+    mean` is the protocol's doing.
+    """
+    from harness.audit.released import score_released
+    from harness.datasets import here, load
+    from harness.experiment import load_experiment
+    from harness.results import data_folders
+    from harness.store import Store
+    from harness.views.audit import print_released
+
+    asked = load_experiment(experiment).narrowed(dataset or ())
+    folders = data_folders(data)
+    found = [
+        scored
+        for entry in here(asked.name, asked.datasets, folders, strict=bool(dataset))
+        if entry.present
+        for scored in score_released(load(entry.name, folders), asked, Store(store))
+    ]
+    print_json([scored.to_json() for scored in found]) if as_json else print_released(found)
 
 
 @app.command("predictions")

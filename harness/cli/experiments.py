@@ -29,6 +29,7 @@ from harness.cli._shared import (
     print_json,
     say,
 )
+from harness.errors import BadInput
 
 app = typer.Typer()
 
@@ -128,12 +129,19 @@ def report(
         "report"
     ),
     experiment: Annotated[str | None, typer.Option(help="Only this experiment. [default: all]")] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Instead: one Markdown file on all experiments, and what they support.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write tables (.csv .md .tex), figures and one HTML page from a store."""
     from reports.report import write_report
+    from reports.summary import write_summary
 
-    written = write_report(existing(store), out, experiment)
+    if summary is not None and experiment is not None:
+        raise BadInput("A summary is of all experiments of a store; leave --experiment out.")
+    found = existing(store)
+    written = write_report(found, out, experiment) if summary is None else [write_summary(found, summary)]
     if as_json:
         print_json([str(path) for path in written])
     else:

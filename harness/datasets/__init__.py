@@ -28,6 +28,7 @@ __all__ = [
     "Facts",
     "Patience",
     "fetch",
+    "here",
     "known",
     "listing",
     "load",
@@ -60,6 +61,20 @@ def listing(folders: Sequence[Path] = ()) -> list[Entry]:
 def present(name: str, folders: Sequence[Path] = ()) -> Entry:
     """The entry of one dataset. Raises `BadInput` with the nearest names where it is unknown."""
     return _find(name, folders).entry(folders)
+
+
+def here(asked: str, names: Sequence[str], folders: Sequence[Path], strict: bool = False) -> list[Entry]:
+    """The entries of an experiment's datasets, at least one of them present; `asked` is the experiment's name.
+
+    Raises `BadInput` where none is, and with `strict` where one is not.
+    """
+    entries = [present(name, folders) for name in names]
+    absent = [entry for entry in entries if not entry.present]
+    if strict and absent:
+        raise BadInput(f"Dataset {absent[0].name} is not there: {absent[0].reason}")
+    if len(absent) == len(entries):
+        raise BadInput(f"Experiment {asked} has no dataset to run on: {absent[0].name}: {absent[0].reason}")
+    return entries
 
 
 def load(name: str, folders: Sequence[Path] = ()) -> PairedSample:

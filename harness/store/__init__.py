@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.errors import BadInput
 from harness.reading.uri import located, over_http, remote, shown
+from harness.store.audits import Audits
 from harness.store.datasets import Datasets
 from harness.store.experiments import Experiments
 from harness.store.files import Files, LocalFiles
@@ -19,13 +20,14 @@ from harness.store.trials import Trials
 __all__ = ["Store"]
 
 
-class Store(Trials, Experiments, Datasets, Searches):
+class Store(Trials, Experiments, Datasets, Searches, Audits):
     """A store in a folder or under a URI (s3://, gs://); it is created by the first write, never by looking.
 
     trials/ holds ok records (written last: presence is the commit), genes/ and predictions/ their tables, packs/ many
     of both (`spadit compact`), unfinished/ the failed and skipped, datasets/ what figures need of a dataset,
     experiments/ what was asked, superseded/ records that `--stale` replaced, damaged/ what did not match its checksum,
-    searches/ what searches suggested and what came of it, claims/ and checkpoints/ what runs.
+    searches/ what searches suggested and what came of it, audits/ what audits of methods found, claims/ and
+    checkpoints/ what runs.
     """
 
     def __init__(self, where: str | Path) -> None:

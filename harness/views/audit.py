@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from harness.audit.methods import MethodAudit, Setting, audit_method
-from harness.audit.subject import Subject, subject
-from harness.datasets import present
+from harness.audit.methods import Setting, audit_method, same
+from harness.audit.subject import subject, subjects
+from harness.datasets import here, load
 from harness.errors import BadInput
+from harness.experiment import Experiment
+from harness.record import MethodAudit
 from harness.results import data_folders
+from harness.store import Store
 from harness.views.console import console, listing
 from harness.views.methods import methods_by_name
 
@@ -43,15 +47,59 @@ def method_audit(
     experiment = asked.experiment()
     if experiment is not None:
         setting = replace(setting, protocol=experiment.protocol, split=experiment.split, task=experiment.task)
-        dataset = dataset or _first_present(asked, experiment.datasets, folders)
+        entries = here(experiment.name, experiment.datasets, folders)
+        dataset = dataset or next(entry.name for entry in entries if entry.present)
     return audit_method(asked, dataset or BUNDLED, folders, setting, say)
 
 
-def _first_present(asked: Subject, names: Sequence[str], folders: Any) -> str:
-    entries = [present(name, folders) for name in names]
-    if found := next((entry.name for entry in entries if entry.present), None):
-        return found
-    raise BadInput(f"{asked.name}: none of its datasets is here; {entries[0].name}: {entries[0].reason}.")
+@dataclass(frozen=True)
+class Audited:
+    """One variant on one dataset: its audit, or why there is none. known: the audit was in the store already."""
+
+    label: str
+    dataset: str
+    audit: MethodAudit | None = None
+    known: bool = False
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def experiment_audits(
+    named: str,
+    experiment: Experiment,
+    folders: Sequence[Path],
+    store: Store,
+    fold: int | None = None,
+    strict: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Iterator[Audited]:
+    """Audit every variant of an experiment on its datasets that are here, at the full sampling rate, into the store.
+
+    What the store has of the same code is not audited again. One that cannot be audited says why, and the others go on.
+    """
+    setting = Setting(protocol=experiment.protocol, split=experiment.split, task=experiment.task, fold=fold)
+    kept = {audit.id: audit for audit in store.audits()}
+    for dataset in (
+        entry.name for entry in here(experiment.name, experiment.datasets, folders, strict) if entry.present
+    ):
+        dataset_id = load(dataset, folders).id
+        for label, asked in subjects(named, experiment, dataset, setting.folds[1]).items():
+            known = next((a for a in kept.values() if same(a, asked.method(dataset), dataset_id, setting)), None)
+            if known is not None:
+                yield Audited(label, dataset, known, known=True)
+                continue
+            say(f"{label} on {dataset}")
+            try:
+                audit = audit_method(asked, dataset, folders, setting)
+            except BadInput as error:
+                yield Audited(label, dataset, reason=str(error))
+                continue
+            store.put_audit(audit)
+            kept[audit.id] = audit
+            yield Audited(label, dataset, audit)
 
 
 def print_method_audit(found: MethodAudit) -> None:
@@ -67,6 +115,24 @@ def print_method_audit(found: MethodAudit) -> None:
         f"{found.method} on {found.dataset}, fold {found.fold} ({found.entries} hidden values of {found.genes} genes)"
     )
     out.print(f"{escape(where)}: {_verdict(found.verdict)}", soft_wrap=True)
+
+
+def print_experiment_audits(found: Sequence[Audited]) -> None:
+    """The audits of an experiment for a person; reasons and first differing stages below the table."""
+    table = listing("variant", "dataset", "fold", "hidden values", "verdict")
+    for each in found:
+        numbers = ("", "") if each.audit is None else (str(each.audit.fold), f"{each.audit.entries:,}")
+        verdict = "not audited" if each.audit is None else each.audit.verdict
+        table.add_row(escape(each.label), escape(each.dataset), *numbers, _verdict(verdict))
+    out = console()
+    out.print(table)
+    for each in found:
+        for check in each.audit.checks if each.audit else ():
+            if check.verdict != "clean":
+                said = f"{each.label} on {each.dataset}: {check.name}: {check.stage} {check.detail}"
+                out.print(escape(said.rstrip()), soft_wrap=True)
+        if each.reason:
+            out.print(escape(f"{each.label} on {each.dataset}: {each.reason}"), soft_wrap=True)
 
 
 def print_file_audits(found: Mapping[str, FileAudit]) -> None:
@@ -96,6 +162,23 @@ def print_scored(found: Sequence[Scored]) -> None:
         for test in scored.audit.tests:
             if test.verdict == "leak":
                 out.print(f"{escape(scored.name)}: {test.name}: {escape(test.detail)}", soft_wrap=True)
+
+
+def print_released(found: Sequence[Scored]) -> None:
+    """What the released protocol made of the hopeless control, a line per fold, and what a table will do with it."""
+    table = listing("dataset", "fold", "PCC", "SSIM", "RMSE", "JS", "genes", "the audit sees", right=("PCC",))
+    for scored in found:
+        record = scored.record
+        means = [f"{record.means[name] or 0.0:.3f}" for name in ("pcc", "ssim", "rmse", "js")]
+        seen = [test.name for test in scored.audit.tests[1:] if test.verdict == "leak"]  # the first is our own word
+        table.add_row(escape(record.dataset), str(record.fold), *means, str(record.n_genes["scored"]), ", ".join(seen))
+    out = console()
+    out.print(table)
+    out.print(
+        f"The row {found[0].name!r} now stands in every table of the store that asked the same, marked and outside N."
+        " The control `gene mean` makes the same prediction without the truth: PCC 0.",
+        soft_wrap=True,
+    )
 
 
 def _verdict(verdict: str) -> str:

@@ -15,6 +15,7 @@ from reports.families.accuracy_score import wide
 from reports.family import Family, Section
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import Standing, standings
+from reports.writing.lineage import kind
 from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, number
 from reports.writing.wording import HEADINGS, at_rate, count, marks
 
@@ -78,7 +79,7 @@ def _score_tables(comparison: Comparison) -> list[Table]:
 
 def _half(comparison: Comparison, rate: float, blocks: Sequence[Block], place: int) -> Table:
     notes = Footnotes()
-    ticks = _encoders(comparison) if _kind(comparison) == "conditions" else {}
+    ticks = _encoders(comparison) if kind(comparison) == "conditions" else {}
     found = {block: {s.row.label: s for s in standings(block)} for block in blocks}
     groups = []
     for group, heading in HEADINGS.items():
@@ -90,7 +91,7 @@ def _half(comparison: Comparison, rate: float, blocks: Sequence[Block], place: i
         notes.mark("( )", "outside N: what the row would have had if it alone had joined, out of N + 1.")
     variants = ", ".join(f"{block.short}: {len(block.places('variant'))}" for block in blocks)
     notes.mark("N:", f"{variants}. Genes: " + ", ".join(f"{b.short} {b.n_genes}" for b in blocks) + ".")
-    title = TITLES.get(_kind(comparison), f"Accuracy score of {comparison.asked.name}")
+    title = TITLES.get(kind(comparison), f"Accuracy score of {comparison.asked.name}")
     more = f" ({place + 1})" if len(comparison.blocks) > HALF else ""
     columns = (*(Column(label, text=True) for label in ticks), *(Column(block.short, "↑") for block in blocks))
     size = f"{count(comparison.asked.folds, 'fold')} × {count(max(b.seeds for b in blocks), 'seed')}."
@@ -123,11 +124,6 @@ def _encoders(comparison: Comparison) -> dict[str, str]:
         if encoder and encoder != "NoCondition":
             found[label] = encoder
     return found
-
-
-def _kind(comparison: Comparison) -> str:
-    """The experiment's name without its size: `backbones` of `backbones-tiny`."""
-    return comparison.asked.name.rpartition("-")[0] or comparison.asked.name
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.record import Asked, Record
+from harness.record import Asked, MethodAudit, Record
 from harness.store import Store
 from reports.reading.kept import Kept
 from reports.reading.pooled import Pooled, pool
@@ -129,7 +129,7 @@ class Comparison:
     records: finished trials by id; unfinished: failed and skipped ones. older: earlier definitions of this name.
     panels: how many genes the panel of each dataset has, where the store describes it.
     ceilings: mean PCC over the panel of one half of the truth's counts with the other half; counts only.
-    kept: measured and predicted values, for figures.
+    kept: measured and predicted values, for figures. audits: of methods, under this task, protocol and split.
     """
 
     asked: Asked
@@ -141,6 +141,7 @@ class Comparison:
     older: tuple[str, ...] = ()
     panels: Mapping[str, int] = field(default_factory=dict)
     ceilings: Mapping[str, float] = field(default_factory=dict)
+    audits: tuple[MethodAudit, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -189,6 +190,7 @@ def read(store: Store, asked: Asked, older: tuple[str, ...] = ()) -> Comparison:
         older,
         panels,
         _ceilings(store, asked),
+        tuple(audit for audit in store.audits() if audit.posed == asked.posed),
     )
 
 

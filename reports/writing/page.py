@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +14,8 @@ from markupsafe import Markup
 from reports.family import Section
 from reports.figures.drawing import inline
 from reports.reading.scores import Comparison
-from reports.writing import latex
-from reports.writing.tables import Cell, Column, Line, Table
-from reports.writing.wording import count, headline, listed, notes, spelled
+from reports.writing import latex, lineage
+from reports.writing.wording import headline, notes, spelled
 
 ROWS = 50_000
 """The most rows of a table that can be searched on the page; the CSV has all."""
@@ -68,11 +65,11 @@ def render(
             }
             for name, section in sections.items()
         ],
-        unfinished=_unfinished(comparison),
-        protocol=_protocol(comparison),
-        origin=_origin(comparison),
-        commands=_commands(comparison),
-        explain=_explain(comparison),
+        unfinished=lineage.unfinished(comparison),
+        protocol=lineage.protocol(comparison),
+        origin=lineage.origin(comparison),
+        commands=lineage.commands(comparison),
+        explain=lineage.explain(comparison),
         variants=_variants(comparison),
     )
 
@@ -121,83 +118,6 @@ def _browse(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any] | Non
         "total": len(frame),
         "data": {"words": words, "decimals": DECIMALS, "rows": list(map(list, zip(*columns, strict=True)))},
     }
-
-
-def _unfinished(comparison: Comparison) -> Table | None:
-    """Failed and skipped trials, those with one reason together."""
-    seen: dict[str, dict[str, Any]] = {}
-    for cell in comparison.asked.cells:
-        seen.setdefault(cell["trial_id"], cell)
-    counts: Counter[tuple[str, ...]] = Counter()
-    for trial_id, record in comparison.unfinished.items():
-        cell = seen[trial_id]
-        why = record.cause if record.status == "failed" else ""
-        status = f"{record.status} ({why})" if why else record.status
-        counts[cell["label"], cell["dataset"], f"{cell['sampling_rate']:g}", status, record.reason] += 1
-    if not counts:
-        return None
-    lines = tuple(
-        Line(label, (Cell(dataset), Cell(rate, float(rate)), Cell(status), Cell(str(n), n), Cell(reason)))
-        for (label, dataset, rate, status, reason), n in sorted(counts.items())
-    )
-    columns = ("Dataset", "Rate", "Status", "Trials", "Reason")
-    return Table(
-        "unfinished",
-        "Trials that gave no number: shown and counted, never averaged",
-        "Variant",
-        tuple(Column(heading, text=heading not in ("Rate", "Trials")) for heading in columns),
-        (("", lines),),
-    )
-
-
-def _protocol(comparison: Comparison) -> list[tuple[str, str]]:
-    asked = comparison.asked
-    said = [
-        ("Task", spelled(asked.task)),
-        ("Protocol", spelled(asked.protocol)),
-        ("Split", f"{spelled(asked.split)}: {count(asked.folds, 'fold')}"),
-        ("Sampling rates of the visible counts", ", ".join(f"{rate:g}" for rate in comparison.rates)),
-        ("Flags", "; ".join(asked.flags) or "none"),
-        ("Metrics", ", ".join(sorted({m for r in comparison.records.values() for m in r.trial.get("metrics", ())}))),
-    ]
-    for dataset, facts in asked.datasets.items():
-        parts = [facts["title"]] if facts.get("title") else []
-        parts += [f"{facts[key]} {key}" for key in ("spots", "cells") if facts.get(key) is not None]
-        if dataset in comparison.panels:
-            parts.append(f"{comparison.panels[dataset]} genes in the panel")
-        parts += [f"content {facts.get('dataset_id', 'unknown')}", facts.get("synthetic") or "real data"]
-        said.append((f"Dataset {dataset}", ", ".join(parts)))
-    return [(term, definition) for term, definition in said if definition]
-
-
-def _origin(comparison: Comparison) -> list[tuple[str, str]]:
-    records = comparison.records.values()
-    versions: dict[str, set[str]] = {}
-    for record in records:
-        for package, version in record.versions.items():
-            versions.setdefault(package, set()).add(version)
-    commits = {
-        f"{r.git['commit'][:12]}{' with changes' if r.git.get('dirty') else ''}" for r in records if r.git.get("commit")
-    }
-    return [
-        ("Store", comparison.store),
-        ("Definition of the experiment", comparison.asked.definition),
-        ("Versions", ", ".join(f"{package} {'/'.join(sorted(found))}" for package, found in sorted(versions.items()))),
-        ("Commit", ", ".join(sorted(commits)) or "not recorded"),
-        ("Devices", listed(sorted({record.device for record in records}))),
-        ("Trials", ", ".join(f"{n} {state}" for state, n in comparison.trials().items())),
-    ]
-
-
-def _commands(comparison: Comparison) -> list[str]:
-    report = f"spadit report --store {shlex.quote(comparison.store)} --out report --experiment {comparison.asked.name}"
-    return [command for command in (*comparison.asked.commands, report) if command]
-
-
-def _explain(comparison: Comparison) -> str:
-    """The command that leads from a cell of a table to its trials, for the reference row of the first dataset."""
-    cell = f"{comparison.asked.name}/{comparison.reference}/{comparison.blocks[0].dataset}"
-    return f"spadit explain {shlex.quote(cell)} --store {shlex.quote(comparison.store)}"
 
 
 def _variants(comparison: Comparison) -> list[dict[str, str]]:

@@ -115,20 +115,24 @@ def markdown(title: str, tables: Sequence[Table], notes: Sequence[str] = ()) -> 
     """Tables as GitHub Markdown; every label is escaped, so that no name can become markup."""
     parts = [f"# {markdown_text(title)}", ""]
     for table in tables:
-        parts += [f"## {markdown_text(table.caption)}", ""]
-        headings = [table.corner, *(column.shown for column in table.columns)]
-        parts.append(_pipe(markdown_text(heading) for heading in headings))
-        parts.append(_pipe([":---", *(":---" if c.text else "---:" for c in table.columns)]))
-        for place, (heading, lines) in enumerate(table.groups):
-            if place and lines:
-                parts.append(_pipe([f"*{markdown_text(heading)}*", *("" for _ in table.columns)]))
-            for line in lines:
-                parts.append(_pipe([markdown_text(line.label + line.marks), *map(_markdown_cell, line.cells)]))
-        parts.append("")
-        parts += [f"{markdown_text(mark)} {markdown_text(text)}  " for mark, text in table.footnotes]
-        parts += [markdown_text(table.size), ""] if table.size else [""]
+        parts += [f"## {markdown_text(table.caption)}", "", *markdown_lines(table)]
     parts += [f"- {markdown_text(note)}" for note in notes]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def markdown_lines(table: Table) -> list[str]:
+    """One table with its footnotes and its size, without its caption; an empty line stands last."""
+    headings = [table.corner, *(column.shown for column in table.columns)]
+    lines = [_pipe(markdown_text(heading) for heading in headings)]
+    lines.append(_pipe([":---", *(":---" if c.text else "---:" for c in table.columns)]))
+    for place, (heading, own) in enumerate(table.groups):
+        if place and own:
+            lines.append(_pipe([f"*{markdown_text(heading)}*", *("" for _ in table.columns)]))
+        for line in own:
+            lines.append(_pipe([markdown_text(line.label + line.marks), *map(_markdown_cell, line.cells)]))
+    lines.append("")
+    lines += [f"{markdown_text(mark)} {markdown_text(text)}  " for mark, text in table.footnotes]
+    return [*lines, markdown_text(table.size), ""] if table.size else [*lines, ""]
 
 
 def markdown_text(text: str) -> str:

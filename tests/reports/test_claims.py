@@ -1,0 +1,149 @@
+"""What a store supports: claims hold, do not hold, or cannot be told, by a rule that is stated and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import wilcoxon
+
+from harness.store import Store
+from reports.reading.claims import Claim, Instance, claims, fair_datasets
+from reports.report import comparisons
+from reports.writing.findings import paragraphs
+from tests.reports.stores import Plan, Variant, build, genes, qualities, row
+
+
+def instance(lead: float, spread: float = 0.02, p: float = 0.001, **more: object) -> Instance:
+    return Instance("here", lead, lead - spread, lead + spread, p, **more)  # type: ignore[arg-type]
+
+
+def claim(*instances: Instance) -> Claim:
+    return Claim("other", "variant", 1.0, instances)
+
+
+@pytest.mark.parametrize(
+    ("instances", "finding"),
+    [
+        ([instance(0.1), instance(0.05)], "holds"),
+        ([instance(0.1)], "too noisy"),  # one tissue cannot support a general claim
+        ([instance(-0.1)], "does not"),  # but it can refute one
+        ([instance(0.1), instance(-0.05)], "does not"),
+        ([instance(0.1), instance(0.05, p=0.2)], "too noisy"),
+        ([instance(0.1), instance(0.05, spread=0.1)], "too noisy"),  # p says yes, the interval no
+        ([instance(-0.1), instance(0.05, p=0.2)], "does not"),
+        ([instance(0.001, spread=0.005), instance(0.0, spread=0.009)], "does not"),  # the same for all that matters
+        ([instance(0.0, p=1.0, identical=True), instance(0.0, p=1.0, identical=True)], "does not"),
+        ([instance(0.0, p=1.0, identical=True), instance(0.1)], "too noisy"),
+    ],
+)
+def test_the_rule(instances: list[Instance], finding: str) -> None:
+    assert claim(*instances).finding == finding
+
+
+@given(
+    st.lists(st.tuples(st.floats(-0.3, 0.3), st.floats(0.001, 0.2), st.floats(0, 1)), min_size=1, max_size=5),
+)
+def test_what_holds_one_way_round_never_holds_the_other_way_round(drawn: list[tuple[float, float, float]]) -> None:
+    """Whichever row is called the reference, a store does not support both."""
+    here = claim(*(instance(lead, spread, p) for lead, spread, p in drawn))
+    turned = claim(*(instance(-lead, spread, p) for lead, spread, p in drawn))
+
+    assert not (here.finding == "holds" and turned.finding != "does not")
+    if here.finding == "too noisy" and len(drawn) > 1:
+        assert turned.finding in ("too noisy", "does not")
+
+
+MEANS = {"ours": 0.6, "weaker": 0.4, "stronger": 0.8, "alike": 0.6, "ridge": 0.3, "hopeless": 0.0}
+
+
+def store_of(root: Path, **more: object) -> Store:
+    variants = {label: Variant() for label in MEANS} | {
+        "ridge": Variant(method="low_rank_ridge", control=True),
+        "hopeless": Variant(method="gene_mean", control=True),
+    }
+    plan: dict[str, object] = {"variants": variants, "values": qualities(MEANS, spread=0.3)}
+    plan |= {"datasets": {"a": genes(60), "b": genes(60)}}
+    return build(root, Plan(**(plan | more)))  # type: ignore[arg-type]
+
+
+def test_claims_are_against_the_variants_and_the_bar_and_no_other_control(tmp_path: Path) -> None:
+    (comparison,) = comparisons(store_of(tmp_path / "S"))
+
+    found = {claim.other: claim.finding for claim in claims(comparison, 1.0)}
+
+    assert found == {"weaker": "holds", "stronger": "does not", "alike": "too noisy", "ridge": "holds"}
+
+
+def test_a_lead_is_the_reference_minus_the_other_row_and_its_p_is_the_signed_rank_tests(tmp_path: Path) -> None:
+    values = qualities(MEANS, spread=0.3)
+    variants = {"ours": Variant(), "weaker": Variant()}
+    store = store_of(tmp_path / "S", variants=variants, datasets={"a": genes(60)})
+    differences = [values("ours", "a", 0, gene)["pcc"] - values("weaker", "a", 0, gene)["pcc"] for gene in genes(60)]
+
+    ((found,),) = (each.instances for each in claims(comparisons(store)[0], 1.0))
+
+    assert found.lead == pytest.approx(np.mean(differences))
+    assert found.low < found.lead < found.high
+    assert found.p == pytest.approx(wilcoxon(np.round(differences, 12)).pvalue)
+
+
+@pytest.mark.parametrize("tuned", ["ours", "weaker"])
+def test_a_tissue_whose_genes_chose_the_settings_of_either_row_is_no_evidence(tmp_path: Path, tuned: str) -> None:
+    variants = {label: Variant(selection="tuned on these genes" if label == tuned else "") for label in MEANS}
+    (comparison,) = comparisons(store_of(tmp_path / "S", variants=variants))
+
+    found = {claim.other: claim for claim in claims(comparison, 1.0)}
+
+    assert "weaker" not in found
+    assert fair_datasets(list(found.values())) == (() if tuned == "ours" else ("a", "b"))
+
+
+def test_a_metric_that_says_the_opposite_is_named_beside_the_claim(tmp_path: Path) -> None:
+    def values(label: str, dataset: str, seed: int, gene: str) -> Mapping[str, float]:
+        noise = qualities(dict.fromkeys(MEANS, 0.0), spread=0.02)(label, dataset, seed, gene)["pcc"] / 10
+        return row(
+            {"ours": 0.6, "weaker": 0.4}[label] + noise, ssim=0.5, js={"ours": 0.3, "weaker": 0.1}[label] + noise
+        )
+
+    store = store_of(tmp_path / "S", variants={"ours": Variant(), "weaker": Variant()}, values=values)
+
+    (found,) = claims(comparisons(store)[0], 1.0)
+    said = dict(paragraphs(comparisons(store)))
+
+    assert found.finding == "holds"
+    assert [each.against for each in found.instances] == [("JS",), ("JS",)]
+    assert "but JS says the opposite on a and b" in said["What holds"]
+
+
+def test_every_claim_stands_in_exactly_one_paragraph_and_the_rule_is_stated(tmp_path: Path) -> None:
+    found = comparisons(store_of(tmp_path / "S"))
+
+    said = dict(paragraphs(found))
+
+    assert list(said) == ["What holds", "What does not", "What is too noisy to say"]
+    assert said["What holds"].startswith("A claim is")
+    for label, title in {"weaker": 0, "ridge": 0, "stronger": 1, "alike": 2}.items():
+        assert [bool(re.search(rf"\b{label}\b", text)) for text in said.values()] == [
+            place == title for place in range(3)
+        ], label
+    assert "hopeless" not in "".join(said.values())
+
+
+def test_a_prediction_that_holds_the_truth_is_told_with_the_best_honest_row_beside_it(tmp_path: Path) -> None:
+    means = MEANS | {"cheat": 0.9}
+    variants = {label: Variant() for label in MEANS} | {"cheat": Variant(external=True)}
+    store = store_of(tmp_path / "S", variants=variants, values=qualities(means, spread=0.1))
+    cheat, best = (
+        np.mean([qualities(means, 0.1)(who, "a", 0, g)["pcc"] for g in genes(60)]) for who in ("cheat", "stronger")
+    )
+
+    text = dict(paragraphs(comparisons(store)))["What does not"]
+
+    assert f"cheat has a mean PCC of {cheat:.3f} on a (best honest row {best:.3f})" in text
+    assert "above every honest row on 2 of 2" in text
