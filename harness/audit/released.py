@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 
 def written_back(problem: Problem, truth: Floats, rng: np.random.Generator) -> Floats:
-    """The gene's mean over the single cells where the released mask is 1, the truth everywhere else; (n_spots, n_genes)."""
+    """(n_spots, n_genes) the gene's mean over single cells where the released mask is 1, the truth everywhere else."""
     masked = (truth != 0) & (rng.random(truth.shape) < MASKED)
     mean = problem.cells.of(problem.targets).mean(axis=0, dtype=np.float64)
     return np.where(masked, mean, truth)
