@@ -41,7 +41,7 @@ def nested(**base: Any) -> Space:
 def asked(space: Space, **changes: Any) -> Search:
     """A nested search of two folds with two inner ones, on the tiny pair."""
     given: dict[str, Any] = {"sampler": TPE(startup=3), "split": KFold(2), "selection": Nested(KFold(2)), "seeds": (1,)}
-    return Search("searched", {"toy": space}, ["tiny"], **given | changes)
+    return Search("searched", {"toy": space}, **{"datasets": ["tiny"]} | given | changes)
 
 
 class Driver:

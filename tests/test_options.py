@@ -32,9 +32,9 @@ PUBLIC = {
 
 
 @cache
-def parsed() -> tuple[ast.AST, ...]:
-    """Every node of every test."""
-    return tuple(node for path in TESTS.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+def parsed() -> tuple[tuple[ast.AST, ...], ...]:
+    """Every node of every test, file by file."""
+    return tuple(tuple(ast.walk(ast.parse(path.read_text()))) for path in TESTS.rglob("*.py"))
 
 
 def optional(made: Any) -> Iterator[tuple[str, int]]:
@@ -55,22 +55,32 @@ def given() -> tuple[set[tuple[str, str]], dict[str, int]]:
     """(callable, keyword) pairs of all calls, and the most positional arguments of each callable.
 
     A helper of the tests that hands its own keywords on (`def asked(**more): return Search(**more)`) counts as what it
-    calls, and so does what changes a field of something that is there (`replace`).
+    calls; so do what changes a field of something that is there (`replace`), and the keys of a dictionary in a file
+    that hands dictionaries to that callable (`Search(**changes)`).
     """
     named: set[tuple[str, str]] = set()
     most: dict[str, int] = {}
     hands_on: dict[str, set[str]] = {}
-    for node in parsed():
-        if isinstance(node, ast.Call):
+    for nodes in parsed():
+        calls = [node for node in nodes if isinstance(node, ast.Call)]
+        unpacking = {called(node) for node in calls if any(keyword.arg is None for keyword in node.keywords)}
+        keys = {key.value for node in nodes if isinstance(node, ast.Dict) for key in node.keys if _is_text(key)}
+        named |= {(name, key) for name in unpacking for key in keys}
+        for node in calls:
             named |= {(called(node), keyword.arg) for keyword in node.keywords if keyword.arg}
             most[called(node)] = max(most.get(called(node), 0), len(node.args))
-        elif isinstance(node, ast.FunctionDef) and node.args.kwarg:
-            inside = [each for each in ast.walk(node) if isinstance(each, ast.Call)]
-            onto = {called(each) for each in inside if any(keyword.arg is None for keyword in each.keywords)}
-            hands_on.setdefault(node.name, set()).update(onto)
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef) and node.args.kwarg:
+                inside = [each for each in ast.walk(node) if isinstance(each, ast.Call)]
+                onto = {called(each) for each in inside if any(keyword.arg is None for keyword in each.keywords)}
+                hands_on.setdefault(node.name, set()).update(onto)
     for _ in range(3):  # helpers of helpers
         named |= {(target, option) for helper, option in named for target in hands_on.get(helper, ())}
     return named, most
+
+
+def _is_text(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def test_every_optional_parameter_is_set_by_some_test() -> None:
@@ -88,11 +98,8 @@ def test_every_optional_parameter_is_set_by_some_test() -> None:
 
 
 def test_every_option_of_the_command_line_is_given_by_some_test() -> None:
-    given = {
-        node.value.partition("=")[0]
-        for node in parsed()
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("--")
-    }
+    words = {node.value for nodes in parsed() for node in nodes if _is_text(node)}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
 
     def never(command: Any, path: str) -> Iterator[str]:
         for verb, each in getattr(command, "commands", {}).items():

@@ -20,7 +20,7 @@ def check_target(path: Path | str, overwrite: bool = False) -> None:
     if path.is_dir():
         raise BadInput(f"{path} is a folder; give the path of the .h5ad file to write.")
     if path.exists() and not overwrite:
-        raise BadInput(f"{path} exists already; give another path, or say that it is to be overwritten.")
+        raise BadInput(f"{path} exists already; give another path, or replace it with --overwrite (overwrite=True).")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise BadInput(f"{path} cannot be written, since {folder} is no folder that you may write; give another path.")

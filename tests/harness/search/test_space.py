@@ -116,6 +116,16 @@ def test_the_base_is_tried_first_where_it_is_in_the_space_and_else_what_is_named
         Space(Tunable(), {"shift": Int(0, 3)}, first=[Tunable(shift=7)])
 
 
+@pytest.mark.parametrize(("log", "low", "high"), [(False, 400, 600), (True, 20, 50)])
+def test_half_of_the_draws_lie_below_the_middle_of_the_scale(log: bool, low: int, high: int) -> None:
+    space = Space(Tunable(), {"shift": Int(1, 1000, log=log)})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+
+    drawn = sorted(space.draw(study.ask()).shift for _ in range(401))
+
+    assert low < drawn[200] < high  # the square root of 1,000 is 32
+
+
 def test_parts_that_do_not_go_together_are_no_draw() -> None:
     with pytest.raises(Infeasible, match="a wide peak does not fit at the edge"):
         TOY.draw(
