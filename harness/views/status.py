@@ -73,13 +73,13 @@ def print_status(facts: dict[str, Any]) -> None:
                 f"\n[bold]running[/bold] on {escape(trial['node'])} since {trial['since']}: {_where(trial)}",
                 soft_wrap=True,
             )
-        for problem in row["problems"]:
-            tries = "" if problem["attempts"] == 1 else f", {problem['attempts']} attempts"
-            out.print(
-                f"\n[bold]{problem['status']}[/bold] ({problem['cause']}{tries}): {_where(problem)}", soft_wrap=True
-            )
-            out.print(f"  {escape(problem['reason'])}", soft_wrap=True)
-            out.print(f"  {escape(problem['rerun'])}", soft_wrap=True)
+        for alike in _alike(row["problems"]):
+            first = alike[0]
+            cause = "" if first["cause"] == first["status"] else f" ({first['cause']}{_tries(first)})"
+            where = _where(first) if len(alike) == 1 else _row(first, len(alike))
+            out.print(f"\n[bold]{first['status']}[/bold]{cause}: {where}", soft_wrap=True)
+            out.print(f"  {escape(first['reason'])}", soft_wrap=True)
+            out.print(f"  {escape(first['rerun' if len(alike) == 1 else 'rerun_all'])}", soft_wrap=True)
     if facts["searches"]:
         out.print(_studies(facts["searches"]))
     for study in facts["searches"]:
@@ -125,7 +125,25 @@ def _study(store: Store, study: str, facts: Mapping[str, Any], running: Mapping[
 
 
 def _where(trial: Mapping[str, Any]) -> str:
-    return escape(f"{trial['label']} · {trial['dataset']} · fold {trial['fold']} · seed {trial['seed']}")
+    rate = "" if trial["sampling_rate"] == 1 else f" · sampling rate {trial['sampling_rate']:g}"
+    return escape(f"{trial['label']} · {trial['dataset']} · fold {trial['fold']} · seed {trial['seed']}{rate}")
+
+
+def _row(trial: Mapping[str, Any], count: int) -> str:
+    return escape(f"{trial['label']} · {trial['dataset']} · {count} trials")
+
+
+def _tries(problem: Mapping[str, Any]) -> str:
+    return "" if problem["attempts"] == 1 else f", {problem['attempts']} attempts"
+
+
+def _alike(problems: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Those of one variant on one dataset that ended alike, for the same reason, together."""
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for problem in problems:
+        key = tuple(str(problem[name]) for name in ("status", "cause", "attempts", "label", "dataset", "reason"))
+        found.setdefault(key, []).append(problem)
+    return list(found.values())
 
 
 def _state(trial_id: str, done: set[str], unfinished: dict[str, Record], running: Mapping[str, Claim]) -> str:
@@ -137,7 +155,7 @@ def _state(trial_id: str, done: set[str], unfinished: dict[str, Record], running
 
 
 def _running(cell: Mapping[str, Any], claim: Claim) -> dict[str, Any]:
-    facts = {name: cell[name] for name in ("label", "dataset", "fold", "seed")}
+    facts = {name: cell[name] for name in ("label", "dataset", "fold", "seed", "sampling_rate")}
     return {"trial_id": claim.trial_id, **facts, "node": claim.node, "since": claim.since}
 
 
@@ -158,7 +176,9 @@ def _problem(record: Record, asked: Asked, cell: dict[str, Any], store: Store) -
         "dataset": cell["dataset"],
         "fold": cell["fold"],
         "seed": cell["seed"],
+        "sampling_rate": cell["sampling_rate"],
         "attempts": record.attempts,
         "traceback": record.traceback,
         "rerun": rerun(asked, cell, store.where, "--retry-failed"),
+        "rerun_all": rerun(asked, cell, store.where, "--retry-failed", fold=False),
     }
