@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.views.methods import methods_by_name
+from harness.methods import methods_by_name
 from models.method import Method
 
 DATASETS = ("pbmc_tissue", "MG", "MH", "MHPR", "MVC", "MHM", "HBC", "ME", "MPMC", "MC", "ML")

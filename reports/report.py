@@ -15,11 +15,12 @@ import pandas as pd
 from harness.errors import BadInput
 from harness.record import Asked
 from harness.store import Store
+from reports import page
 from reports.families import accuracy_score
 from reports.family import Section, families
 from reports.figures import drawing
 from reports.reading.scores import Comparison, read
-from reports.writing import latex, page, tables, terminal
+from reports.writing import latex, tables, terminal
 from reports.writing.budgets import budgeted
 from reports.writing.wording import headline, notes
 

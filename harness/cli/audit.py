@@ -101,9 +101,9 @@ def score_the_released_protocol(
     The row joins that experiment's tables, marked as a leak and outside N; what it scores beyond the control `gene
     mean` is the protocol's doing.
     """
-    from harness.audit.released import score_released
     from harness.datasets import here, load
     from harness.experiment import load_experiment
+    from harness.released import score_released
     from harness.results import data_folders
     from harness.store import Store
     from harness.views.audit import print_released

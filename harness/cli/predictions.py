@@ -88,10 +88,10 @@ def predict(
     """Train on all measured genes, predict genes that only the single cells have, and say what PCC to expect."""
     from harness.audit.subject import subject
     from harness.datasets import load
+    from harness.methods import methods_by_name
     from harness.predict import check_target, read_genes, write_prediction
     from harness.predict import predict as predicted
     from harness.results import data_folders
-    from harness.views.methods import methods_by_name
     from harness.views.predict import predict_facts, print_predict
 
     check_target(out, overwrite)

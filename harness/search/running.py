@@ -287,7 +287,7 @@ def _limit(resources: Resources, there: Connection) -> float | None:
 
 def _controls(asked: Search, topics: Sequence[Topic], ids: Mapping[str, str]) -> dict[Topic, list[list[Trial]]]:
     """Trials of every control on the parts of each topic, where an objective ranks among them."""
-    from harness.views.methods import methods_by_name
+    from harness.methods import methods_by_name
 
     if AS not in asked.metric:
         return {}

@@ -14,11 +14,11 @@ from harness.audit.subject import subject, subjects
 from harness.datasets import here, load
 from harness.errors import BadInput
 from harness.experiment import Experiment
+from harness.methods import methods_by_name
 from harness.record import MethodAudit
 from harness.results import data_folders
 from harness.store import Store
 from harness.views.console import console, listing
-from harness.views.methods import methods_by_name
 
 if TYPE_CHECKING:
     from harness.audit.predictions import FileAudit

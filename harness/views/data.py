@@ -13,9 +13,9 @@ from harness.datasets import LAYOUT, Facts, load
 from harness.datasets import listing as datasets
 from harness.datasets.check import check
 from harness.errors import BadInput
+from harness.methods import methods_by_name
 from harness.protocol import KFold, Protocol, pose, prepare
 from harness.views.console import console, listing
-from harness.views.methods import methods_by_name
 from models.method import refusal
 
 

@@ -120,7 +120,7 @@ def _readable(trial: Mapping[str, Any]) -> bool:
 
 def _table(store: Store, found: Target, rate: float) -> tuple[dict[str, Any], set[str] | None]:
     """What the report prints of the row, and the genes that it averages: those that all finished rows have."""
-    from reports.reading.published import METRICS
+    from reports.published import METRICS
     from reports.reading.scores import read
     from reports.reading.standings import standings
 

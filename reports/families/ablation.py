@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from reports.family import Drawing, Family, Section
 from reports.figures.drawing import drawn_looks, label_lines, panels, short
+from reports.published import METRICS
 from reports.reading.contrasts import Contrast, Overall, as_frame, contrasts, over_datasets
-from reports.reading.published import METRICS
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import BAR, Standing, standings
 from reports.statistics.paired import EXACT, SIGN

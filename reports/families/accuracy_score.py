@@ -10,7 +10,7 @@ import pandas as pd
 from harness.errors import BadInput
 from reports.family import Drawing, Family, Section
 from reports.figures.drawing import drawn_blocks, drawn_looks, label_lines, panels
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import Overall, OverallRow, Scope, Standing, overall, standings
 from reports.writing import terminal

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from reports.family import Family, Section
+from reports.published import METRICS
 from reports.reading.pooled import FACTS
-from reports.reading.published import METRICS
 from reports.reading.scores import Block, Comparison
 
 _TEXT = (

@@ -10,8 +10,8 @@ import pandas as pd
 
 from reports.family import Drawing, Family, Section
 from reports.figures.drawing import drawn_blocks, drawn_looks, label_lines, panels
+from reports.published import METRICS
 from reports.reading.pooled import FACTS
-from reports.reading.published import METRICS
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import Standing, standings
 from reports.writing.tables import MISSING, Cell, Column, Footnotes, Line, Table, interval, number

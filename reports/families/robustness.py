@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.family import Family, Section
 from reports.figures.sparsity_figures import drawings
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Comparison, Row
 from reports.reading.sparsity_curves import PCC, Curves, Overall, curves, over_datasets
 from reports.reading.standings import Standing, standings

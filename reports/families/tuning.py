@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from reports.family import Family, Section
 from reports.figures.tuning_figures import drawings
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Comparison
 from reports.reading.tuned import Tried, front, parameters, pooled, tried
 from reports.statistics.importances import FEWEST, Importance, importances

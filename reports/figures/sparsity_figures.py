@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reports.family import Drawing
 from reports.figures.drawing import COLUMN, PAGE, Look, looks
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Comparison
 from reports.reading.sparsity_curves import PCC, Curves
 from reports.statistics.sparsity_statistics import THRESHOLD

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from reports.published import METRICS
 from reports.reading.contrasts import Contrast, contrasts
-from reports.reading.published import METRICS
 from reports.reading.scores import Comparison, Group
 from reports.reading.standings import BAR
 from reports.statistics.paired import SIGN

@@ -12,7 +12,6 @@ import pandas as pd
 from reports.reading.scores import Block, Comparison
 from reports.statistics.spot_clusters import Compared, compared, measured
 from reports.statistics.spot_distances import Floats, Ints, sample
-from reports.writing.wording import count
 
 SPOTS = 3000
 """So many spots at most are clustered, under a second a row. On osmFISH and MERFISH samples of 1,000 gave the agreement
@@ -66,7 +65,7 @@ def clustered(comparison: Comparison, block: Block) -> Clustered | str:
     # Another seed may have left other spots out.
     spots = functools.reduce(lambda both, guess: both.intersection(guess.index), guesses.values(), truth.index)
     if len(spots) < FEWEST:
-        return f"it has {count(len(spots), 'spot')}, too few to cluster"
+        return f"it has too few spots to cluster ({len(spots)})"
     about = kept.spots(block.dataset).reindex(spots)
     picked = sample(about[[axis for axis in "xyz" if axis in about]].to_numpy(np.float64), SPOTS)
     chosen, genes = spots[picked], list(truth.columns)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Block, Comparison, Group, Row
 from reports.statistics.paired import Floats, Paired, compare, holm
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from reports.reading.published import METRICS
+from reports.published import METRICS
 
 Floats = NDArray[np.float64]
 Answers = Mapping[tuple[int, int], str]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Block, Comparison, Row
 from reports.statistics import ranking
 from reports.statistics.sparsity_statistics import clustered, passing, retained, trapezoid

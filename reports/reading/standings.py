@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.published import METRICS
 from reports.reading.pooled import FACTS
-from reports.reading.published import METRICS
 from reports.reading.scores import Block, Comparison, Row
 from reports.statistics import ranking
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.store.searches import Configuration, Outcome
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Comparison
 
 

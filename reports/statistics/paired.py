@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, wilcoxon
 
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.statistics import ranking
 
 Floats = NDArray[np.float64]

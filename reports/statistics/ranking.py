@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.reading.published import METRICS
+from reports.published import METRICS
 
 Floats = NDArray[np.float64]
 

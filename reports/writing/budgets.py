@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.record import Asked
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.writing.tables import Table
 
 MARK = "Tuned:"

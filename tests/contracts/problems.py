@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from harness.methods import methods_by_name
 from harness.protocol import KFold, Protocol, pose, prepare
-from harness.views.methods import methods_by_name
 from models.method import Expression, Method, Problem, absent_packages
 from tests.conftest import tiny_pair
 

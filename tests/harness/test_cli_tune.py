@@ -103,8 +103,8 @@ def test_run_and_tune_say_which_of_them_asks_what(spadit: Spadit, words: list[st
 
 def test_the_searches_of_the_house_can_be_asked(spadit: Spadit) -> None:
     from harness.experiment import load_question
+    from harness.methods import methods_by_name
     from harness.search import Search
-    from harness.views.methods import methods_by_name
 
     for name, sizes in {"search": 3, "search_elsewhere": 3, "everyone_tuned": 2}.items():
         for size in ("tiny", "small", "paper")[:sizes]:

@@ -159,7 +159,7 @@ def test_where_nothing_was_kept_one_sentence_says_so(tmp_path: Path, settings: d
 def test_few_spots_are_not_clustered(tmp_path: Path) -> None:
     found = section_of(filled(tmp_path, tiny_pair(spots=12)))
 
-    assert found.text == ("Not shown. a: it has 12 spots, too few to cluster.",)
+    assert found.text == ("Not shown. a: it has too few spots to cluster (12).",)
 
 
 def test_where_nothing_is_complete_there_is_no_section(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from harness.store import Store
-from reports.writing.page import ROWS, _browse
+from reports.page import ROWS, _browse
 from tests.conftest import Spadit
 
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reports.published import METRICS
 from reports.reading import pooled
 from reports.reading.pooled import FACTS, Pooled, pool
-from reports.reading.published import METRICS
 
 NAMES = [metric.name for metric in METRICS]
 FOLDS, SEEDS = 3, 2

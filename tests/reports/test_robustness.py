@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 from reports.families import robustness
 from reports.family import Section
 from reports.figures import drawing
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Block, Comparison, read
 from reports.reading.sparsity_curves import curves
 from reports.statistics.ranking import resamples

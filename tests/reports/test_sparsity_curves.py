@@ -15,7 +15,7 @@ from models.controls.gene_mean import GeneMean
 from models.controls.nearest_cells import NearestCells
 from reports.families import robustness
 from reports.family import Section
-from reports.reading.published import METRICS
+from reports.published import METRICS
 from reports.reading.scores import Comparison
 from tests.conftest import tiny_pair
 from tests.reports.real_stores import fill

@@ -6,8 +6,9 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from harness.views import methods
-from harness.views.methods import PLUG_INS, method_facts
+from harness import methods
+from harness.methods import PLUG_INS
+from harness.views.methods import method_facts
 from tests.toys import VisibleMean
 
 

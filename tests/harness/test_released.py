@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.audit.released import LABEL, score_released, written_back
 from harness.experiment import Experiment
 from harness.pair import PairedSample
 from harness.protocol import KFold, Protocol, pose, prepare
+from harness.released import LABEL, score_released, written_back
 from harness.store import Store
 from harness.trial import run_trial
 from models.controls.gene_mean import GeneMean
