@@ -84,7 +84,7 @@ def section(comparison: Comparison) -> Section | None:
     return Section("Leakage audits", _TEXT, as_frame(found), (_table(comparison, found),))
 
 
-FAMILY = Family(place=95, section=section)
+FAMILY = Family(place=75, section=section)
 
 
 def _table(comparison: Comparison, found: Sequence[Verdict]) -> Table:

@@ -257,7 +257,7 @@ def test_every_family_is_found_by_its_file_and_says_what_its_numbers_mean(golden
     assert list(families())[:2] == ["accuracy_score", "metrics"]
     assert list(families())[-1] == "genes"
     silent = {name for name, family in families().items() if family.section(comparison) is None}
-    assert silent == {"robustness", "tuning"}  # one sampling rate, and no search
+    assert silent == {"robustness", "tuning", "audits"}  # one sampling rate, no search, and no audit
     for name in set(families()) - silent:
         section = families()[name].section(comparison)
         assert isinstance(section, Section), name
