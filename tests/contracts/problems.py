@@ -10,7 +10,12 @@ import pytest
 
 from harness.methods import methods_by_name
 from harness.protocol import KFold, Protocol, pose, prepare
+from models.baselines._score_model import ScoreMatching
 from models.method import Expression, Method, Problem, absent_packages
+from models.spadit import SpaDiT
+from models.spadit.backbones.transformer import Transformer
+from models.spadit.samplers import DDIM
+from models.spadit.training import Training
 from tests.conftest import tiny_pair
 
 METHODS: dict[str, type[Method]] = methods_by_name()
@@ -53,3 +58,24 @@ def reordered(problem: Problem, seed: int = 0) -> Problem:
     spots = turned(problem.spots)
     targets = tuple(problem.targets[i] for i in rng.permutation(len(problem.targets)))
     return dataclasses.replace(problem, spots=spots, visible=spots.genes, cells=turned(problem.cells), targets=targets)
+
+
+QUICK = SpaDiT(
+    backbone=Transformer(hidden=16),
+    training=Training(steps=12, warmup=4, batch=20, time_power=1.0),
+    sampler=DDIM(steps=4),
+    draws=2,
+)
+"""SpaDiT in a tenth of a second."""
+
+
+def quick(method: type[Method]) -> Method:
+    """A configuration that goes through every stage of a method as fast as may be; its numbers are of no use."""
+    if method is SpaDiT:
+        return QUICK
+    least = {"epochs": 5, "max_epochs": 2, "steps": 5}
+    own = {field.name for field in dataclasses.fields(method)}
+    found = dataclasses.replace(small(method), **{name: n for name, n in least.items() if name in own})
+    if isinstance(training := getattr(found, "training", None), ScoreMatching):
+        return dataclasses.replace(found, training=dataclasses.replace(training, most_steps=5))
+    return found

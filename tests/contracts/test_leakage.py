@@ -15,7 +15,7 @@ from harness.protocol import KFold
 from models.component import canonical
 from models.method import Method
 from tests.conftest import tiny_pair
-from tests.contracts.problems import every_method, small
+from tests.contracts.problems import every_method, quick
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(unavailable() is not None, reason=f"no barrier here: {unavailable()}")
 @every_method
 def test_neither_the_truth_nor_an_earlier_fold_changes_its_answer(data: Path, method: type[Method]) -> None:
-    asked = Subject(method.__name__, component=canonical(small(method)))
+    asked = Subject(method.__name__, component=canonical(quick(method)))
 
     found = audit_method(asked, "tiny", [data], Setting(split=KFold(3)))
 

@@ -18,10 +18,8 @@ from models.baselines.stdiff import StDiff
 from models.baselines.tangram import Cells, Tangram
 from models.component import Component, canonical, walk
 from models.method import Method, Run, absent_packages
-from models.spadit import SpaDiT
 from models.spadit.backbones.blind_mlp import BlindMLP
 from models.spadit.backbones.mamba import Mamba
-from models.spadit.backbones.transformer import Transformer
 from models.spadit.backbones.unet import UNet
 from models.spadit.conditions.attention import Attention
 from models.spadit.conditions.mlp import MLP
@@ -30,20 +28,12 @@ from models.spadit.conditions.pca import PCA
 from models.spadit.diffusion import Cosine, Epsilon, Linear, Quadratic, Velocity
 from models.spadit.losses import BoundWeighted, Released
 from models.spadit.masking import EntryMask
-from models.spadit.samplers import DDIM, DDPM, DPMSolver, ProbabilityFlow, ReverseSDE
+from models.spadit.samplers import DDPM, DPMSolver, ProbabilityFlow, ReverseSDE
 from models.spadit.sc_features import RawCells
 from models.spadit.spot_space import RawSpots
 from models.spadit.tokens import Alone, InBatch
-from models.spadit.training import EarlyStop, Training
-from tests.contracts.problems import METHODS, small, tiny_problem
-
-QUICK = SpaDiT(
-    backbone=Transformer(hidden=16),
-    training=Training(steps=12, warmup=4, batch=20, time_power=1.0),
-    sampler=DDIM(steps=4),
-    draws=2,
-)
-"""SpaDiT in a tenth of a second."""
+from models.spadit.training import EarlyStop
+from tests.contracts.problems import METHODS, QUICK, small, tiny_problem
 
 PARTS: tuple[Mapping[str, Any], ...] = (
     {"backbone": BlindMLP(hidden=16)},
