@@ -290,7 +290,10 @@ def load_question(name_or_path: str, kind: type[Question], preset: str | None = 
 
 
 def load_driver(path: Path) -> ModuleType:
-    """A user's file as a module named after its content, so that two versions never share a name."""
+    """A user's file as a module named after its content, so that two versions never share a name.
+
+    It may import what lies beside it, as it could if Python ran it.
+    """
     try:
         source = path.read_bytes()
     except OSError:
@@ -305,6 +308,8 @@ def load_driver(path: Path) -> ModuleType:
         raise BadInput(f"{path} cannot be read as Python; give a .py file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.append(folder)  # what lies beside it can be imported, and cannot stand in for anything else
     try:
         spec.loader.exec_module(module)
     except BadInput:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from harness.answer import answer
 from harness.metrics import metrics
 from harness.protocol import HeldOutGenes, Prepared, Protocol, Split, Task, pose
 from harness.record import Cause, Outcome, Record
@@ -29,7 +29,7 @@ from harness.store.checkpoints import Checkpoints
 from harness.store.files import StoreFailed
 from models.component import Json, canonical, canonical_text, code_hash, short_hash, stem
 from models.devices import out_of_memory
-from models.method import Method, Problem, Run, Skipped, Stopped, absent_packages, refusal
+from models.method import Method, Problem, Run, Skipped, Stopped, absent_packages
 
 METHOD_STREAM = 0
 """Purpose of the random stream a method receives: `SeedSequence(seed, spawn_key=(fold, purpose))`."""
@@ -231,9 +231,7 @@ def run_trial(
         common = _common(trial, problem, setting, started_at, data.kind)
         common["n_spots"] = {"measured": len(data.spots), "scored": len(truth.spots)}
         try:
-            if (reason := refusal(trial.method, problem)) is not None:
-                raise Skipped(reason)
-            prediction = checked(trial.method.impute(problem, run), problem)
+            prediction = answer(trial.method, problem, run)
         except Skipped as skip:
             cause: Cause = "packages" if str(skip) == absent_packages(type(trial.method)) else "skipped"
             return Outcome(Record(status="skipped", reason=str(skip), cause=cause, **common))
@@ -260,20 +258,6 @@ def run_trial(
         **common,
     )
     return Outcome(record, table, prediction.astype(np.float32), problem.targets, truth.spots)
-
-
-def checked(prediction: Any, problem: Problem) -> NDArray[Any]:
-    """A method's answer, if it is one: exactly the requested genes and spots, finite. ValueError says what is off."""
-    expected = (len(problem.spots), len(problem.targets))
-    array = np.asarray(prediction)
-    if array.shape != expected or array.dtype.kind != "f":
-        raise ValueError(
-            f"the prediction is {array.dtype} of shape {array.shape}; expected floats of shape {expected}."
-        )
-    if not np.isfinite(array).all():
-        bad = problem.targets[int(np.flatnonzero(~np.isfinite(array).all(axis=0))[0])]
-        raise ValueError(f"the prediction of gene {bad} is not finite at every spot.")
-    return array
 
 
 def failure(common: dict[str, Any], error: BaseException, cause: Cause) -> Record:

@@ -17,13 +17,14 @@ import inspect
 import json
 import math
 import pkgutil
-import sys
 from abc import ABC
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, TypeVar
+
+from .source import code_of, digest
 
 Json = Any
 """None, bool, int, float, str, or lists and string-keyed dicts of them."""
@@ -85,6 +86,7 @@ def _described(component: Component) -> Json:
     kept = component.__dict__.get("_described")
     if kept is None:
         cls = type(component)
+        _require_own_fields(cls)
         kept = {"component": type_name(cls), "version": cls.version}
         if not is_first_party(cls):
             kept["source"] = source_hash(cls)
@@ -94,6 +96,16 @@ def _described(component: Component) -> Json:
             _require_fixed(value, where)
         component.__dict__["_described"] = kept
     return kept
+
+
+def _require_own_fields(cls: type) -> None:
+    # A class that inherits being a dataclass and sets attributes of its own would have one identity for all settings.
+    if "__dataclass_params__" not in vars(cls):
+        raise ComponentError(
+            f"{cls.__name__} is no dataclass of its own, so nothing would tell its settings apart; write "
+            "@dataclass(frozen=True) above it, and each parameter as a field with a type, such as `weight: float = "
+            "0.5`, in place of an __init__."
+        )
 
 
 def _require_fixed(value: Any, where: str) -> None:
@@ -185,28 +197,31 @@ def _class_named(name: str) -> type[Component]:
 
 @functools.cache
 def source_hash(cls: type) -> str:
-    """16 hex digits over the source file that defines a class (the class's own source where there is no file)."""
-    module = sys.modules.get(cls.__module__)
-    path = getattr(module, "__file__", None)
-    if path is not None and Path(path).exists():
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-    try:
-        return hashlib.sha256(inspect.getsource(cls).encode()).hexdigest()[:16]
-    except (OSError, TypeError):
-        raise ComponentError(
-            f"The source of {cls.__qualname__} cannot be read; define it in a file, so that its results can be told "
-            "from those of another class of that name."
-        ) from None
+    """16 hex digits over what of its file, and of the modules beside it, a user's class depends on (see `source`)."""
+    code = code_of(cls)
+    if code is None:
+        try:
+            code = inspect.getsource(cls).encode()
+        except (OSError, TypeError):
+            raise ComponentError(
+                f"The source of {cls.__qualname__} cannot be read; define it in a file, so that its results can be "
+                "told from those of another class of that name."
+            ) from None
+    return digest(code)
 
 
 def code_hash(component: Component) -> str:
     """16 hex digits over the modules of a component, of its parts, and of all first-party modules they import."""
     sources: dict[str, str] = {}
     for part in walk(component):
-        if is_first_party(type(part)):
-            _collect_sources(type(part).__module__, sources)
+        cls = type(part)
+        if is_first_party(cls):
+            _collect_sources(cls.__module__, sources)
         else:
-            sources[type_name(type(part))] = source_hash(type(part))
+            sources[type_name(cls)] = source_hash(cls)
+            for base in cls.__mro__:
+                if is_first_party(base):
+                    _collect_sources(base.__module__, sources)
     text = "\n".join(f"{name} {digest}" for name, digest in sorted(sources.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -64,7 +64,7 @@ def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
                 assert name not in set(imports(path, top_level_only=True)), f"{here} imports {name} at the top"
             elif under(name, "models"):
                 assert (
-                    under(name, "models.method", "models.component", "models.devices", "models.states")
+                    under(name, "models.method", "models.component", "models.devices", "models.states", "models.source")
                     or name == "models"
                 ), f"{here} imports {name}; the harness knows no method by name"
         elif under(here, "reports"):

@@ -56,8 +56,9 @@ def _answer(ask: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _run(method: Method, problem: Problem, truth: Truth, seed: int, fold: int) -> dict[str, Any]:
-    from harness.trial import checked, method_stream, threads
-    from models.method import Run, Skipped, refusal
+    from harness.answer import answer
+    from harness.trial import method_stream, threads
+    from models.method import Run, Skipped
 
     stages: Stages = [(name, digest(parts)) for name, parts in _inputs(problem, truth)]
 
@@ -67,9 +68,7 @@ def _run(method: Method, problem: Problem, truth: Truth, seed: int, fold: int) -
 
     with threads(1):
         try:
-            if (reason := refusal(method, problem)) is not None:
-                raise Skipped(reason)
-            prediction = checked(method.impute(problem, Watched(method_stream(seed, fold))), problem)
+            prediction = answer(method, problem, Watched(method_stream(seed, fold)))
         except Skipped as skip:
             return {"stages": stages, "outcome": "skipped", "reason": str(skip)}
         except Exception as error:  # whatever a method raises is what the audit reports

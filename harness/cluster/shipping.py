@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from harness._house import ROOMS
+from models.source import is_users
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,15 +56,5 @@ def ship_by_value(everything: bool) -> None:
     from ray import cloudpickle
 
     for name, module in list(sys.modules.items()):
-        if name.startswith("driver_") or (everything and _is_users(name, module)):
+        if name.startswith("driver_") or (everything and name != "__main__" and is_users(module)):
             cloudpickle.register_pickle_by_value(module)
-
-
-def _is_users(name: str, module: Any) -> bool:
-    """Whether a module is neither ours, nor installed, nor Python's."""
-    file = getattr(module, "__file__", None)
-    if file is None or name == "__main__" or name.partition(".")[0] in ("harness", *ROOMS):
-        return False
-    path = Path(file).resolve()
-    installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return not any(path.is_relative_to(folder) for folder in installed) and "site-packages" not in path.parts

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.answer import checked
 from harness.errors import BadInput
 from harness.pair import PairedSample
 from harness.predict.asked import checked_genes, read_genes
@@ -20,7 +21,7 @@ from harness.predict.posing import AllMeasured, WithFurther, further_genes, pose
 from harness.predict.prediction import Prediction, of_expected, provenance
 from harness.predict.written import check_target, write_prediction
 from harness.protocol import Frame, KFold, Prepared, Protocol, frame, prepare
-from harness.trial import Setting, Trial, TrialRun, checked, run_trial
+from harness.trial import Setting, Trial, TrialRun, run_trial
 from harness.trial import threads as limited
 from models.component import stem
 from models.method import Method, Problem, Skipped, refusal

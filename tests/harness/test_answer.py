@@ -1,0 +1,74 @@
+"""What is an answer: an array of the right shape, made without undeclared randomness; anything else says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.answer import answer
+from models.method import Array, Method, Needs, Problem, Run
+from tests.contracts.problems import tiny_problem
+
+
+@dataclass(frozen=True)
+class Answers(Method):
+    """Answers whatever a test wants it to, with or without saying that it is random."""
+
+    made: ClassVar[Callable[[Problem, Run], object]]
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        return type(self).made(problem, run)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Declared(Answers):
+    """The same, saying that it is random."""
+
+    needs: ClassVar[Needs] = Needs(randomness=True)
+
+
+def zeros(problem: Problem) -> Array:
+    return np.zeros((len(problem.spots), len(problem.targets)))
+
+
+def drawn(problem: Problem, run: Run) -> Array:
+    return zeros(problem) + run.rng.random()
+
+
+def written_into(problem: Problem, run: Run) -> Array:
+    problem.spots.lognorm[0] = 1.0
+    return zeros(problem)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda problem, run: None, "is a NoneType; expected an array"),
+        (lambda problem, run: pd.DataFrame(zeros(problem), columns=list(problem.targets)), "is a DataFrame; expected"),
+        (lambda problem, run: zeros(problem).T, "of shape"),
+        (lambda problem, run: zeros(problem).astype(int), "expected floats"),
+        (lambda problem, run: zeros(problem) + np.nan, "is not finite at every spot"),
+        (drawn, "draws random numbers and does not say so.*Needs\\(randomness=True\\)"),
+        (written_into, "read-only.*copy an array before writing"),
+    ],
+)
+def test_what_is_no_answer_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, made: Callable[[Problem, Run], object], words: str
+) -> None:
+    monkeypatch.setattr(Answers, "made", staticmethod(made), raising=False)
+
+    with pytest.raises(ValueError, match=words):
+        answer(Answers(), tiny_problem(), Run.local(0))
+
+
+def test_whoever_says_so_may_draw_and_whoever_says_so_need_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answers, "made", staticmethod(drawn), raising=False)
+    assert answer(Declared(), tiny_problem(), Run.local(0)).any()
+
+    monkeypatch.setattr(Answers, "made", staticmethod(lambda problem, run: zeros(problem)))
+    assert not answer(Declared(), tiny_problem(), Run.local(0)).any()
