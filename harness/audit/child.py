@@ -2,7 +2,7 @@
 
 `python -m harness.audit.child FOLDER` reads FOLDER/ask.json and writes FOLDER/answer.json: for every fold the digests
 of its stages, in the order in which they came about. Two runs are compared stage by stage, so that the first stage at
-which a changed truth shows is known.
+which a changed truth shows is known. The last prediction lies beside it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from models.method import Method, Problem
 
 Stages = list[tuple[str, str]]
+ANSWER = "answer.npy"
+"""What was predicted of the last fold, in the process's folder."""
 
 
 def main() -> None:
@@ -56,6 +58,8 @@ def _answer(ask: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _run(method: Method, problem: Problem, truth: Truth, seed: int, fold: int) -> dict[str, Any]:
+    import numpy as np
+
     from harness.answer import answer
     from harness.trial import method_stream, threads
     from models.method import Run, Skipped
@@ -73,7 +77,10 @@ def _run(method: Method, problem: Problem, truth: Truth, seed: int, fold: int) -
             return {"stages": stages, "outcome": "skipped", "reason": str(skip)}
         except Exception as error:  # whatever a method raises is what the audit reports
             text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            if isinstance(error, PermissionError):
+                text += " (in an audit a method writes to no place but its temporary folder, and cannot read the data)"
             return {"stages": [*stages, ("prediction", text)], "outcome": "failed", "reason": text}
+    np.save(ANSWER, prediction)
     return {"stages": [*stages, ("prediction", digest([prediction]))], "outcome": "ok", "reason": ""}
 
 

@@ -46,7 +46,8 @@ def audit_a_method(
     """Change the held-out truth, and demand the same answer bit for bit; exit 1 with the first stage that differs.
 
     The truth is replaced by noise, then permuted, in copies loaded by a new process that cannot read the original. A
-    third process answers another fold before, and must not remember it.
+    third process answers another fold before, and must not remember it. The answer itself is tested for the truth, as
+    `spadit audit predictions` tests a file. Exit 1 also for a method that differs from itself.
     """
     from harness.store import Store
     from harness.views.audit import method_audit, print_method_audit

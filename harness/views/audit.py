@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from harness.audit.methods import Setting, audit_method, same
+from harness.audit.methods import TESTED, Setting, audit_method, same
 from harness.audit.subject import subject, subjects
 from harness.datasets import here, load
 from harness.errors import BadInput
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from harness.external import Scored
 
 BUNDLED = "pbmc_tissue"
+LIMITS = (
+    "Clean speaks of this code on this data. It cannot rule out what leaves no trace in one answer: a copy of the "
+    "truth kept elsewhere and used sparingly, or notes on disk that a method keeps only where it may write."
+)
 _COLOURS = {"clean": "green", "leak": "bold red", "not reproducible": "bold yellow"}
 
 
@@ -106,7 +110,8 @@ def print_method_audit(found: MethodAudit) -> None:
     """The audit for a person."""
     table = listing("changed", "answer", "first stage that differs")
     for check in found.checks:
-        answer = "the same, bit for bit" if check.verdict == "clean" else "differs"
+        words = ("does not hold it", "holds it") if check.name == TESTED else ("the same, bit for bit", "differs")
+        answer = words[check.verdict != "clean"]
         stage = check.stage + (f": {check.detail}" if check.detail else "")
         table.add_row(escape(check.name), answer, escape(stage))
     out = console()
@@ -115,6 +120,8 @@ def print_method_audit(found: MethodAudit) -> None:
         f"{found.method} on {found.dataset}, fold {found.fold} ({found.entries} hidden values of {found.genes} genes)"
     )
     out.print(f"{escape(where)}: {_verdict(found.verdict)}", soft_wrap=True)
+    if found.verdict == "clean":
+        out.print(LIMITS, soft_wrap=True)
 
 
 def print_experiment_audits(found: Sequence[Audited]) -> None:

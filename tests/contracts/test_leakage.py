@@ -33,4 +33,4 @@ def test_neither_the_truth_nor_an_earlier_fold_changes_its_answer(data: Path, me
     found = audit_method(asked, "tiny", [data], Setting(split=KFold(3)))
 
     assert found.verdict == "clean", found.checks
-    assert len(found.checks) == 3
+    assert len(found.checks) == 4

@@ -1,20 +1,22 @@
 """Methods that leak, each in a way of its own; loaded as a driver file by the audit's tests, never imported.
 
-TRUTH_FOLDER is replaced by a test where a method knows the data folder's path by heart.
+TRUTH_FOLDER and COPY_OF_THE_TRUTH are replaced by a test where a method knows a path by heart.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from harness import Experiment, KFold, Preprocessing, Protocol
 from harness.reading.h5ad import read_fields
 from models.baselines.spage import SpaGE
-from models.method import Array, Method, Problem, Run
+from models.method import Array, Method, Needs, Problem, Run
 
 KNOWN_BY_HEART = Path("TRUTH_FOLDER")
+COPY = Path("COPY_OF_THE_TRUTH")
 SEEN: dict[int, dict[str, Array]] = {}
 
 
@@ -37,6 +39,8 @@ def smooth(problem: Problem) -> Array:
 @dataclass(frozen=True)
 class ReleasedSampler(Method):
     """After every reverse step the truth is written back where the mask is 0, as in the released code."""
+
+    needs: ClassVar[Needs] = Needs(randomness=True)
 
     def impute(self, problem: Problem, run: Run) -> Array:
         truth = measured(data_folder(), problem)
@@ -111,8 +115,18 @@ class Notes(Method):
 
 
 @dataclass(frozen=True)
+class KeepsACopy(Method):
+    """Has the truth from where no barrier is: values of its own making, kept since the sample was whole."""
+
+    def impute(self, problem: Problem, run: Run) -> Array:
+        return np.load(COPY)[:, [int(gene.removeprefix("Gene")) for gene in problem.targets]]
+
+
+@dataclass(frozen=True)
 class Honest(Method):
     """Knows nothing that it should not."""
+
+    needs: ClassVar[Needs] = Needs(randomness=True)
 
     def impute(self, problem: Problem, run: Run) -> Array:
         return smooth(problem) + run.rng.random()
@@ -127,6 +141,7 @@ EXPERIMENT = Experiment(
         "stops early on test genes": StopsEarlyOnTestGenes(),
         "unsteady": Unsteady(),
         "notes": Notes(),
+        "keeps a copy": KeepsACopy(),
         "honest": Honest(),
         "spage": SpaGE(),
     },

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.audit.barrier import unavailable
-from harness.audit.methods import Setting, audit_method, perturbed
+from harness.audit.methods import TESTED, Setting, audit_method, perturbed
 from harness.audit.subject import subject
 from harness.datasets.simulated import write_pair
 from harness.errors import BadInput
@@ -64,6 +64,27 @@ def test_a_method_that_leaks_is_found_and_the_stage_is_named(
     assert verdict == "leak"
     assert set(differing) == set(expected)
     assert all(stage.startswith(expected[name]) for name, stage in differing.items()), differing
+
+
+@needs_barrier
+def test_a_copy_of_the_truth_from_where_no_barrier_is_shows_in_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is then the same whatever becomes of the original, so nothing else can find it."""
+    pair = dataclasses.replace(tiny_pair(spots=400), name="leaky")  # enough spots that genes can be judged
+    write_pair(pair, tmp_path / "data")
+    np.save(tmp_path / "copy.npy", np.log1p(pair.st.values.toarray()).astype(np.float64))
+    monkeypatch.setenv("SPADIT_DATA", str(tmp_path / "data"))
+    driver = tmp_path / "driver.py"
+    driver.write_text(DRIVER.read_text().replace("COPY_OF_THE_TRUTH", str(tmp_path / "copy.npy")))
+
+    found = audit_method(
+        subject(f"{driver}:keeps a copy", METHODS), "leaky", [tmp_path / "data"], Setting(split=KFold(3))
+    )
+
+    assert found.verdict == "leak"
+    assert [check.name for check in found.checks if check.verdict != "clean"] == [TESTED]
+    assert "exact-copies" in found.checks[0].stage
 
 
 @needs_barrier
