@@ -24,8 +24,9 @@ from models.method import Expression, Problem
 SCHEMA = 1
 ANSWER = (
     "Predict every gene of targets.txt at every spot of st_visible.h5ad, on the log-normalised scale of its X: a table "
-    "of spots x genes (.csv, .tsv, .parquet or .h5ad) with spot names in rows and gene names in columns. Then: spadit "
-    "score --task task.json --prediction NAME=FILE --store STORE --data DATA."
+    "of spots x genes (.csv, .tsv, .parquet or .h5ad) with spot names in rows and gene names in columns. spotN is row "
+    "N of the ST file, counted from 0; spots without a visible count are left out. Then: spadit score --task task.json "
+    "--prediction NAME=FILE --store STORE --data DATA."
 )
 
 

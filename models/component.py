@@ -180,7 +180,8 @@ def _class_named(name: str) -> type[Component]:
     module_name, _, qualname = name.partition(":")
     if module_name == "user":
         raise ComponentError(
-            f"{qualname} was defined in a user's own file; load that file and pass its object instead."
+            f"{qualname} was defined in a user's own file, which the record does not hold; `spadit plan` of that file "
+            "shows the code that it has now."
         )
     try:
         found: Any = importlib.import_module(module_name)

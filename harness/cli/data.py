@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli._shared import DataOption, JsonOption, print_json, transfer
+from harness.cli._shared import DataOption, JsonOption, print_json, say, transfer
 from harness.errors import BadInput
 
 app = typer.Typer(
@@ -81,6 +81,10 @@ def data_export(
     asked = export(load(dataset, data_folders(data)), out, fold, sampling_rate)
     files = [str(out / name) for name in ("sc.h5ad", "st_visible.h5ad", "targets.txt", "task.json")]
     print_json({"task_id": asked.id, "files": files}) if as_json else typer.echo("\n".join(files))
+    say(
+        f"Fold {fold} of {asked.split.folds}; spotN is row N of the ST file, counted from 0. Export, answer and score "
+        "every fold for a row of numbers in the tables."
+    )
 
 
 @app.command("fetch")

@@ -72,7 +72,8 @@ class Progress:
                 get_renderable=self.render, console=self._console, refresh_per_second=4, redirect_stdout=False
             )
             self._live.start()
-        self._line(f"{len(self.labels)} trials to run; starting Ray")
+        known = f"{len(self.labels)} trials to run" if self.labels else "trials are counted as they are suggested"
+        self._line(f"{known}; starting Ray")
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -227,6 +227,11 @@ class Space:
                         "to vary an option's own fields, make it a Space inside a Choice."
                     )
         for paths, domain in self.vary.items():
+            if not isinstance(domain, Domain):
+                raise BadInput(
+                    f"{', '.join(paths)} varies over {domain!r}, which is no range; give Float(low, high), Int(low, "
+                    "high) or Choice([...])."
+                )
             for value in domain.values():
                 parts = value if len(paths) > 1 else (value,)
                 if not isinstance(parts, tuple) or len(parts) != len(paths):

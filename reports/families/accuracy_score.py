@@ -32,6 +32,8 @@ _COLUMNS = (
     Column("vs ridge", text=True),
 )
 
+NOT_CLEARED = "(not cleared by the audit)"
+
 _OUTSIDE = "what the row would have had if it alone had joined the variants, out of N + 1."
 
 
@@ -228,7 +230,8 @@ def as_frame(comparison: Comparison) -> pd.DataFrame:
 def wide(comparison: Comparison, value: str = "accuracy_score") -> pd.DataFrame:
     """One column of `as_frame` as variants x datasets, or x (dataset, rate) where there are several sampling rates.
 
-    Empty where no row has a value; `BadInput` for a column that there is not.
+    Rows that the audit of their files did not clear say so in their label. Empty where no row has a value; `BadInput`
+    for a column that there is not.
     """
     tidy = as_frame(comparison)
     if value not in tidy:
@@ -240,6 +243,8 @@ def wide(comparison: Comparison, value: str = "accuracy_score") -> pd.DataFrame:
     }
     frame = pd.DataFrame(columns).rename_axis(index="variant")
     frame = frame.loc[[label for label in comparison.asked.variants if label in frame.index]]
+    outside = {row.label for block in comparison.blocks for row in block.rows if row.group == "external"}
+    frame = frame.rename(index={label: f"{label} {NOT_CLEARED}" for label in outside})
     return frame if frame.notna().any(axis=None) else frame.iloc[:0]
 
 

@@ -33,6 +33,7 @@ class Row:
     seeds: how many of its own; 1 for a method without randomness, whose numbers then serve every seed.
     reason: of the first failed or skipped trial. failed, skipped: how many trials.
     selection: how its settings were chosen, see the record. external: whether it was predicted elsewhere.
+    whole: how many of the `folds` have a finished trial for every seed.
     """
 
     label: str
@@ -47,12 +48,14 @@ class Row:
     skipped: int = 0
     selection: str = "untuned"
     external: bool = False
+    whole: int = 0
+    folds: int = 0
 
     @property
     def word(self) -> str:
         """What stands in place of a number; empty for a complete row."""
         words = {"complete": "", "failed": "failed", "skipped": "n/a"}
-        return words.get(self.status, f"incomplete {self.done}/{self.asked}")
+        return words.get(self.status, f"{self.whole} of {self.folds} folds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,6 +267,9 @@ def _row(
     status: Status = (
         "failed" if failed else "skipped" if skipped else "complete" if len(done) == asked else "incomplete"
     )
+    finished = {r.trial_id for r in done}
+    folds = sorted({fold for fold, _ in trials})
+    whole = sum(all(trial in finished for (at, _), trial in trials.items() if at == fold) for fold in folds)
     # What was predicted elsewhere competes like any other, unless the audit of its file found the truth in it.
     external = any(r.external for r in records)
     suspect = any(r.external and (r.audit or {}).get("verdict") != "clean" for r in records)
@@ -282,6 +288,8 @@ def _row(
         skipped=len(skipped),
         selection=chosen[0] if chosen else "untuned",
         external=external,
+        whole=whole,
+        folds=len(folds),
     )
 
 

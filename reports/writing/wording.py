@@ -191,6 +191,12 @@ def notes(comparison: Comparison) -> list[str]:
             )
     if any(record.git.get("dirty") for record in comparison.records.values()):
         said.append("Some trials were run from a working tree with uncommitted changes.")
+    folds = {cell["fold"] for cell in asked.cells}
+    if len(folds) < asked.folds:
+        said.append(
+            f"Only {len(folds)} of {asked.folds} folds {'was' if len(folds) == 1 else 'were'} asked for, and no row is "
+            "ranked before it has them all; the numbers of single genes are in `results.genes()`."
+        )
     for block in comparison.blocks:
         where = f"{block.dataset}{at_rate(comparison, block.rate)}"
         if block.pooled.partial:

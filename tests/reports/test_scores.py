@@ -16,6 +16,7 @@ from harness.store.compaction import compact
 from reports.reading.scores import Block, Comparison, read
 from reports.reading.standings import standings
 from reports.report import scores
+from reports.writing.wording import notes
 from tests.reports.stores import NOT_SCORED, Plan, Variant, build, genes, qualities, row
 
 
@@ -98,7 +99,7 @@ def test_a_gene_that_one_row_lacks_is_left_out_for_all_and_counted(tmp_path: Pat
     [
         (("failed", "it broke"), "failed", "failed"),
         (("skipped", "needs counts"), "skipped", "n/a"),
-        (("missing", ""), "incomplete", "incomplete 5/6"),
+        (("missing", ""), "incomplete", "1 of 2 folds"),
     ],
 )
 def test_a_row_that_lacks_one_trial_gets_no_number_and_leaves_n(
@@ -119,8 +120,9 @@ def test_an_experiment_asked_for_some_folds_only_ranks_nobody(tmp_path: Path) ->
     part = replace(asked, cells=tuple(cell for cell in asked.cells if cell["fold"] == 0))
     (block,) = read(store, part).blocks
 
-    assert [r.word for r in block.rows] == ["incomplete 3/6"] * 2
+    assert [r.word for r in block.rows] == ["1 of 2 folds"] * 2
     assert block.labels == ()
+    assert any("Only 1 of 2 folds was asked for" in note for note in notes(read(store, part)))
 
 
 def test_every_sampling_rate_is_a_block_of_its_own(tmp_path: Path) -> None:
