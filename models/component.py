@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
+from .field_types import misfits
 from .source import code_of, digest
 
 Json = Any
@@ -48,8 +49,29 @@ class Component(ABC):  # noqa: B024 - so that abstract methods of subclasses are
 
     version: ClassVar[int] = 1
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """What a subclass checks comes after the types of its fields, so that it may rely on these."""
+        super().__init_subclass__(**keywords)
+        own = vars(cls).get("__post_init__")
+        if own is not None:
+
+            @functools.wraps(own)
+            def check(self: Component) -> None:
+                _require_fitting(self)
+                own(self)
+
+            type.__setattr__(cls, "__post_init__", check)
+
+    def __post_init__(self) -> None:
+        _require_fitting(self)
+
 
 C = TypeVar("C", bound=Component)
+
+
+def _require_fitting(component: Component) -> None:
+    for complaint in misfits(component):
+        raise ComponentError(complaint)
 
 
 def canonical(value: Any, where: str = "value") -> Json:

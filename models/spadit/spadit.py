@@ -81,6 +81,7 @@ class SpaDiT(Method):
                 "spot_space=RawSpots(), or masking=FullMask()."
             )
         self.sampler.check(self.schedule.steps)
+        self.condition.check(self.backbone.hidden)
 
     @classmethod
     def small(cls) -> SpaDiT:

@@ -53,8 +53,17 @@ class GeneAttending(Condition):
         """`max_genes`."""
         return self.max_genes
 
+    def check(self, width: int) -> None:
+        """The heads have to divide the width."""
+        if width % self.heads:
+            raise ValueError(
+                f"{type(self).__name__}(heads={self.heads}): does not divide the backbone's hidden={width}; give the "
+                "condition a divisor of it."
+            )
+
     def build(self, features: int, width: int, rng: Streams) -> GeneAttention:
         """The encoder."""
+        self.check(width)
         return GeneAttention(features, width, self.layers, self.heads, self.readout, self.attend, rng)
 
 
@@ -65,8 +74,6 @@ class GeneAttention(Psi):
         self, features: int, width: int, layers: int, heads: int, readout: Readout, attend: Attend, rng: Streams
     ) -> None:
         super().__init__()
-        if width % heads:
-            raise ValueError(f"heads={heads} do not divide the hidden width {width}; choose a divisor of it.")
         self.readout = readout
         self.embed = linear(features, width, rng)
         self.layers = nn.ModuleList([Layer(width, heads, attend, rng) for _ in range(layers)])

@@ -19,6 +19,9 @@ class Condition(Component):
         """How many SC genes beyond the visible ones psi looks at, at most (highest variance first)."""
         return 0
 
+    def check(self, width: int) -> None:
+        """Raise ValueError where it cannot be built for a backbone of hidden width H = `width`."""
+
     @abstractmethod
     def build(self, features: int, width: int, rng: Streams) -> Psi:
         """The encoder of K = `features` SC features into H = `width`, freshly initialised from `rng`."""
