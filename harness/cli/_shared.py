@@ -19,7 +19,7 @@ ExperimentArg = Annotated[str, typer.Argument(help="A name in experiments/, or t
 StoreOption = Annotated[str, typer.Option("--store", help="Folder of records, or its URI (s3://..); made if need be.")]
 DataOption = Annotated[
     list[str] | None,
-    typer.Option("--data", help="Folder of dataset pairs, or its URI; repeatable. [default: $SPADIT_DATA]"),
+    typer.Option("--data", help="Folder of dataset pairs, or its URI; repeatable.", show_default="$SPADIT_DATA"),
 ]
 DatasetOption = Annotated[
     list[str] | None, typer.Option("--dataset", help="Run on this dataset instead of the experiment's; repeatable.")
@@ -33,7 +33,7 @@ FoldOption = Annotated[list[int] | None, typer.Option("--fold", help="Only this 
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0 to K-1 instead of the experiment's.")]
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Also try again what failed or was skipped.")]
 StaleOption = Annotated[bool, typer.Option("--stale", help="Also run again what other code computed.")]
-AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster: 'auto' or HOST:PORT. [default: local]")]
+AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster: 'auto' or HOST:PORT.", show_default="local")]
 ConcurrentOption = Annotated[int | None, typer.Option(min=1, help="At most so many at once.")]
 TimeoutOption = Annotated[float | None, typer.Option(help="Seconds after which a trial is stopped.")]
 CheckpointOption = Annotated[
@@ -41,7 +41,8 @@ CheckpointOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 RowsOption = Annotated[
-    str | None, typer.Option("--rows", help="What the rows of the files are: spots | genes. [default: spots, checked]")
+    str | None,
+    typer.Option("--rows", help="What the rows of the files are: spots | genes.", show_default="spots, checked"),
 ]
 PredictionOption = Annotated[
     list[str], typer.Option("--prediction", help="NAME=FILE (.csv .tsv .parquet .h5ad), spots x genes; repeatable.")

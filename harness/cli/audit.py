@@ -24,7 +24,7 @@ from harness.cli._shared import (
 from harness.errors import BadInput
 
 AuditedFoldOption = Annotated[
-    int | None, typer.Option("--fold", min=0, help="The fold whose truth is changed. [default: the second]")
+    int | None, typer.Option("--fold", min=0, help="The fold whose truth is changed.", show_default="the second")
 ]
 
 app = typer.Typer(name="audit", help="Leakage audits, of methods and of prediction files.", no_args_is_help=True)
@@ -33,9 +33,7 @@ app = typer.Typer(name="audit", help="Leakage audits, of methods and of predicti
 @app.command("method")
 def audit_a_method(
     method: Annotated[str, typer.Argument(help="A name of `spadit methods`, or driver.py:VARIANT of your own file.")],
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="[default: the driver's first, else bundled]")
-    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", show_default="the driver's first, else bundled")] = None,
     data: DataOption = None,
     fold: AuditedFoldOption = None,
     sampling_rate: Annotated[float, typer.Option(help="Share of the visible counts that is kept.")] = 1.0,

@@ -74,7 +74,7 @@ def run(
     max_concurrent: ConcurrentOption = None,
     timeout: TimeoutOption = None,
     checkpoint_every: CheckpointOption = 30.0,
-    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard logs. [default: none]")] = None,
+    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard logs.", show_default="none")] = None,
     keep_predictions: Annotated[str, typer.Option(help="all | first-seed | none")] = "first-seed",
     retry_failed: RetryOption = False,
     stale: StaleOption = False,
@@ -128,7 +128,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="Folder to write; replaced if it holds a report.")] = Path(
         "report"
     ),
-    experiment: Annotated[str | None, typer.Option(help="Only this experiment. [default: all]")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Only this experiment.", show_default="all")] = None,
     summary: Annotated[
         Path | None, typer.Option(help="Instead: one Markdown file on all experiments, and what they support.")
     ] = None,

@@ -48,17 +48,18 @@ def tune(
         typer.Option(
             "--metric",
             help="What is made better: pcc | ssim | rmse | js | as, then seconds | memory; repeatable for a Pareto "
-            "front. Never of test genes. [default: the search's]",
+            "front. Never of test genes.",
+            show_default="the search's",
         ),
     ] = None,
     sampler: Annotated[
-        str | None, typer.Option(help="tpe | gp | random | qmc. [default: the search's, else tpe]")
+        str | None, typer.Option(help="tpe | gp | random | qmc.", show_default="the search's, else tpe")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="asha (ends poor ones early) | none. [default: the search's, else none]")
+        str | None, typer.Option(help="asha (ends poor ones early) | none.", show_default="the search's, else none")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the sampler. [default: the search's, else 0]")
+        int | None, typer.Option(min=0, help="Seed of the sampler.", show_default="the search's, else 0")
     ] = None,
     earlier: Annotated[
         bool, typer.Option("--earlier", help="Start from what the store has of these spaces; it counts as tried.")
@@ -67,7 +68,8 @@ def tune(
         str | None,
         typer.Option(
             help="Database for Optuna's studies (postgresql://.., sqlite:///..), which several drivers on an object "
-            "store share. [default: a journal in the store]"
+            "store share.",
+            show_default="a journal in the store",
         ),
     ] = None,
     address: AddressOption = None,

@@ -15,7 +15,7 @@ from reports.reading.scores import Block, Comparison
 from reports.reading.standings import Overall, OverallRow, Scope, Standing, overall, standings
 from reports.writing import terminal
 from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, interval, number
-from reports.writing.wording import AS_TEXT, HEADINGS, at_highest, at_rate, count, marks, reason, size
+from reports.writing.wording import AS_TEXT, HEADINGS, TIED_NOTE, at_highest, at_rate, count, marks, reason, size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,7 +94,7 @@ def _block_table(comparison: Comparison, block: Block) -> Table:
             "no number: the row lacks a fold or a seed of this dataset, or there is no variant to rank it among.",
         )
     if any(s.tied for s in found):
-        notes.mark(TIED, "cannot be told from the best: the 95% interval of the difference of their AS includes 0.")
+        notes.mark(TIED, TIED_NOTE)
     if any(s.row.group != "variant" and s.n for s in found):
         notes.mark("( )", _OUTSIDE)
     notes.flags(block.flags)

@@ -17,7 +17,7 @@ from reports.reading.scores import Block, Comparison
 from reports.reading.standings import Standing, standings
 from reports.writing.lineage import kind
 from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, number
-from reports.writing.wording import HEADINGS, at_rate, count, marks
+from reports.writing.wording import HEADINGS, SCORE_NOTE, TIED_NOTE, at_rate, count, marks
 
 HALF = 5
 """Datasets side by side."""
@@ -57,7 +57,7 @@ def section(comparison: Comparison) -> Section | None:
     frame = wide(comparison)
     if frame.empty:
         return None
-    settings = (_hyper_parameters(),) if _runs_spadit(comparison) else ()
+    settings = (_hyper_parameters(),) if _runs_spadit(comparison) and comparison.asked.name.endswith("-paper") else ()
     return Section("The paper's layout", _TEXT, frame.reset_index(), (*settings, *_score_tables(comparison)))
 
 
@@ -84,23 +84,28 @@ def _half(comparison: Comparison, rate: float, blocks: Sequence[Block], place: i
     groups = []
     for group, heading in HEADINGS.items():
         labels = [r.label for r in blocks[0].rows if r.group == group]
-        groups.append((heading, tuple(_line(label, found, ticks, notes) for label in labels)))
+        groups.append((heading, tuple(_line(label, found, ticks, group == "control", notes) for label in labels)))
     if any(cell.text == MISSING for _, lines in groups for line in lines for cell in line.cells):
         notes.mark(MISSING, "no number: failed, skipped, not run whole, or no variant to be ranked among.")
+    if any(cell.emphasis == "tied" for _, lines in groups for line in lines for cell in line.cells):
+        notes.mark(TIED, TIED_NOTE)
     if any(block.places("control", "external") for block in blocks):
         notes.mark("( )", "outside N: what the row would have had if it alone had joined, out of N + 1.")
     variants = ", ".join(f"{block.short}: {len(block.places('variant'))}" for block in blocks)
+    notes.mark("Numbers:", f"{SCORE_NOTE} Experiment {comparison.asked.name}; intervals: its accuracy-score tables.")
     notes.mark("N:", f"{variants}. Genes: " + ", ".join(f"{b.short} {b.n_genes}" for b in blocks) + ".")
     title = TITLES.get(kind(comparison), f"Accuracy score of {comparison.asked.name}")
-    more = f" ({place + 1})" if len(comparison.blocks) > HALF else ""
+    more = f" ({place + 1})" if sum(block.rate == rate for block in comparison.blocks) > HALF else ""
     columns = (*(Column(label, text=True) for label in ticks), *(Column(block.short, "↑") for block in blocks))
     size = f"{count(comparison.asked.folds, 'fold')} × {count(max(b.seeds for b in blocks), 'seed')}."
     caption = f"{title}{more}{at_rate(comparison, rate)}"
     return Table(f"scores-{rate:g}-{place + 1}", caption, "Variant", columns, tuple(groups), notes.listed(), size)
 
 
-def _line(label: str, found: dict[Block, dict[str, Standing]], ticks: dict[str, str], notes: Footnotes) -> Line:
-    cells = [Cell("✓" if label == tick else "✗") for tick in ticks]
+def _line(
+    label: str, found: dict[Block, dict[str, Standing]], ticks: dict[str, str], control: bool, notes: Footnotes
+) -> Line:
+    cells = [Cell("" if control else "✓" if label == tick else "✗") for tick in ticks]
     return Line(label, (*cells, *(_score(standings_of.get(label), notes) for standings_of in found.values())))
 
 

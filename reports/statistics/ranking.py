@@ -26,7 +26,11 @@ GROUPS = 3000
 """The most units that are resampled."""
 
 TIE_DECIMALS = 12
-"""Means that agree to so many decimals are ties: the order of a sum must not decide a rank."""
+"""Numbers that agree to so many decimals are ties: the order of a sum must not decide a rank."""
+
+MEAN_DECIMALS = 6
+"""The same for the means that are ranked: predictions are in single precision, and what two ways to compute one
+function differ by must not decide a rank."""
 
 PAIR = tuple(i for i, metric in enumerate(METRICS) if metric.name in ("pcc", "ssim"))
 """The metrics of AS(PCC, SSIM)."""
@@ -41,7 +45,7 @@ def ranks(means: Floats) -> Floats:
     """
     if not np.isfinite(means).all():
         raise ValueError("A mean that is not finite cannot be ranked; leave its variant out.")
-    signed = np.round(means * _SIGN, TIE_DECIMALS)
+    signed = np.round(means * _SIGN, MEAN_DECIMALS)
     found = np.full(signed.shape, 0.5)
     for other in range(signed.shape[-2]):
         rival = signed[..., other : other + 1, :]

@@ -6,6 +6,7 @@ of many columns spans both. The wrapper around a fragment compiles on its own.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -52,10 +53,10 @@ SPANNING = 5
 _GREEK_CAPITALS = ("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega")
 
 
-def fragment(tables: Sequence[Table]) -> str:
-    """Tables to `\\input`, each a float of its own."""
+def fragment(tables: Sequence[Table], prefix: str = "") -> str:
+    """Tables to `\\input`, each a float of its own, labelled tab:PREFIX-NAME."""
     head = "% Needs \\usepackage{booktabs}, \\usepackage{graphicx} and \\usepackage{amssymb}.\n"
-    return head + "\n".join(_float(table) for table in tables)
+    return head + "\n".join(_float(table, f"{prefix}-{table.name}".strip("-")) for table in tables)
 
 
 def standalone(name: str) -> str:
@@ -80,13 +81,20 @@ def escape(text: str) -> str:
     return "".join(_CHARACTERS.get(c) or _greek(c) for c in " ".join(text.split()))
 
 
-def _float(table: Table) -> str:
+def _unnumbered(caption: str) -> str:
+    """LaTeX numbers its tables itself, so the paper's number would be a second one."""
+    return re.sub(r"^Table \d+\. ", "", caption)
+
+
+def _float(table: Table, label: str) -> str:
     aligned = "l" + "".join("l" if column.text else "r" for column in table.columns)
     kind = "table*" if len(table.columns) > SPANNING else "table"
     lines = [
         rf"\begin{{{kind}}}[htbp]",
         r"\centering",
-        rf"\caption{{{escape(table.caption)}}}",
+        rf"\caption{{{escape(_unnumbered(table.caption))}}}",
+        rf"\label{{tab:{label}}}",
+        r"\vspace{0.5ex}",
         r"\small",
         r"\begin{minipage}{\linewidth}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
@@ -115,7 +123,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = escape(cell.text)
+    text = re.sub(r"(?<![\w.-])-(?=\d)", "$-$", escape(cell.text))  # a minus sign, not a hyphen
     if cell.emphasis == "best":
         return rf"\textbf{{{text}}}"
     return f"{text} {escape(TIED)}" if cell.emphasis == "tied" else text

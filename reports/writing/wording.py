@@ -18,6 +18,14 @@ HEADINGS: dict[Group, str] = {
 }
 """What stands at the rule above each group of rows."""
 
+SCORE_NOTE = "accuracy score, the mean of a variant's ranks in PCC, SSIM, RMSE and JS: 1 to N, higher is better."
+"""What a score is, where a table stands alone."""
+
+TIED_NOTE = (
+    "cannot be told from the best: the 95% interval of the difference of their AS, over the same resamples, includes 0 "
+    "(so a row with a lower AS may have it, and one with a higher AS not)."
+)
+
 AS_TEXT = (
     "Accuracy score (AS): on each dataset the held-out genes of all folds are pooled, each metric is averaged over "
     "seeds and then over genes, the N variants are ranked on each of PCC, SSIM, RMSE and JS (best = N, ties share "

@@ -14,6 +14,7 @@ from reports.families.accuracy_score import wide
 from reports.families.paper import section
 from reports.reading.scores import Comparison, read
 from reports.reading.standings import standings
+from reports.writing import latex
 from reports.writing.tables import MISSING, Table
 from tests.reports.stores import Plan, Variant, build, genes, qualities
 
@@ -93,14 +94,33 @@ def test_each_row_of_table_4_ticks_its_own_encoder_and_one_without_ticks_none(tm
     assert shown(table, "far")[:2] == ["✗", "✗"]
 
 
-def test_table_1_is_the_presets_number_for_number_where_spadit_is_among_the_rows(tmp_path: Path) -> None:
-    table, *_ = tables(compared(tmp_path / "1", ["D0"], encoders=True))
-    (other,) = tables(compared(tmp_path / "2", ["D0"]))
+def test_table_1_is_the_presets_number_for_number_where_spadit_runs_at_the_papers_size(tmp_path: Path) -> None:
+    table, *_ = tables(compared(tmp_path / "1", ["D0"], encoders=True, name="backbones-paper"))
+    others = tables(compared(tmp_path / "2", ["D0"], encoders=True, name="backbones-tiny"))
+    others += tables(compared(tmp_path / "3", ["D0"], name="baselines-paper"))
 
     assert table.caption.startswith("Table 1.")
     for name, preset in TABLE_1.items():
         assert [float(text) for text in shown(table, name)] == list(dataclasses.asdict(preset).values())
-    assert not other.caption.startswith("Table 1.")
+    assert len(others) == 2
+    assert not any(other.caption.startswith("Table 1.") for other in others)
+
+
+def test_a_table_says_what_its_numbers_are_and_latex_numbers_it_itself(tmp_path: Path) -> None:
+    (table,) = tables(compared(tmp_path / "1", ["D0"], name="backbones-tiny"))
+    text = latex.fragment([table], "mine")
+
+    assert "1 to N, higher is better. Experiment backbones-tiny" in dict(table.footnotes)["Numbers:"]
+    assert table.caption.startswith("Table 2. Result")
+    assert r"\caption{Result of different network backbones}" in text
+    assert r"\label{tab:mine-scores-1-1}" in text
+
+
+def test_a_control_has_no_tick_and_no_cross_among_the_encoders(tmp_path: Path) -> None:
+    *_, table = tables(compared(tmp_path / "1", ["D0"], encoders=True, name="conditions-tiny"))
+
+    *ticks, _ = shown(table, "bar")
+    assert ticks == [""] * len(ticks) != []
 
 
 def test_the_wide_frame_has_a_row_per_variant_and_a_column_per_dataset_and_rate(tmp_path: Path) -> None:

@@ -214,3 +214,10 @@ def test_twelve_variants_and_five_hundred_genes_take_well_under_two_seconds() ->
     compared(values, resamples(500))
 
     assert time.process_time() - start < 2
+
+
+def test_means_that_differ_by_single_precision_share_a_rank() -> None:
+    """Attention computed in two ways: the same function, up to rounding."""
+    means = np.array([[0.529, 0.509, 0.970, 0.005], [0.529 + 4e-9, 0.509 - 3e-9, 0.970, 0.005], [0.4, 0.4, 1.1, 0.02]])
+
+    assert ranks(means).tolist() == [[2.5] * 4, [2.5] * 4, [1.0] * 4]
