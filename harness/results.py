@@ -83,11 +83,16 @@ class Results:
         return self.store.records(self.asked.trial_ids)
 
     def genes(self) -> pd.DataFrame:
-        """One row per cell and gene, with the variant's `label`; a trial that serves several cells appears in each."""
+        """One row per variant, seed and gene, in the columns of `harness.record.GENE_COLUMNS` and `variant`.
+
+        A trial that serves several rows of a table appears in each. For statistics of your own:
+        `genes().pivot_table(index="gene", columns="variant", values="pcc")` has the genes paired.
+        """
         import pandas as pd
 
         rows = self.store.genes(self.records())
-        cells = pd.DataFrame(list(self.asked.cells))[["trial_id", "label", "dataset", "seed"]]
+        cells = pd.DataFrame(list(self.asked.cells)).rename(columns={"label": "variant"})
+        cells = cells[["trial_id", "variant", "dataset", "seed"]]
         return cells.merge(rows.drop(columns=["dataset", "seed"]), on="trial_id") if len(rows) else rows
 
     def scores(self) -> pd.DataFrame:

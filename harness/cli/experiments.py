@@ -145,8 +145,9 @@ def report(
     if as_json:
         print_json([str(path) for path in written])
     else:
-        for path in written:
-            typer.echo(path)
+        typer.echo(written[0])
+        if more := len(written) - 1:
+            say(f"and {more} further files in {out}: tables (.csv .md .tex) and figures (.svg .pdf .png)")
 
 
 @app.command()

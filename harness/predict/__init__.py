@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.answer import checked
+from harness.answer import checked, global_streams
 from harness.errors import BadInput
 from harness.pair import PairedSample
 from harness.predict.asked import checked_genes, read_genes
@@ -100,10 +100,10 @@ def _imputed(
     if (reason := refusal(trial.method, problem)) is not None:
         raise BadInput(f"{name} cannot predict on {trial.dataset}: {reason}")
     with limited(setting.threads):
+        run = TrialRun(trial.rng(), setting, lambda share, _: listen(share))
         try:
-            values, sd = trial.method.impute_with_sd(
-                problem, TrialRun(trial.rng(), setting, lambda share, _: listen(share))
-            )
+            with global_streams(run.rng.bit_generator.state):
+                values, sd = trial.method.impute_with_sd(problem, run)
         except Skipped as skip:
             raise BadInput(f"{name} cannot predict on {trial.dataset}: {skip}") from None
     listen(1.0)

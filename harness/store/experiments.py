@@ -61,6 +61,10 @@ class Experiments:
             merged[key_] = merged.pop(key_).merged(asked) if key_ in merged else asked
         names = sorted({asked.name for asked in merged.values()})
         if name is not None and name not in names:
+            # `spadit run modules --preset tiny` asks for modules-tiny; where no other size is there, modules is it.
+            sizes = [each for each in names if each.rpartition("-")[0] == name]
+            name = sizes[0] if len(sizes) == 1 else name
+        if name is not None and name not in names:
             raise BadInput(f"{self.where} holds no experiment named {name!r}; {nearest(name, names)}")
         return [asked for asked in merged.values() if name in (None, asked.name)]
 

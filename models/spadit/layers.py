@@ -108,9 +108,3 @@ class TimeEmbedding(nn.Module):
 def copied(tensors: Mapping[str, Tensor], device: torch.device | None = None) -> dict[str, Tensor]:
     """Copies that training will not change, on the given device or where they are."""
     return {name: tensor.detach().to(device or tensor.device, copy=True) for name, tensor in tensors.items()}
-
-
-def check_one_of(owner: str, name: str, value: str, valid: tuple[str, ...]) -> None:
-    """Refuse a value outside a short list, in one sentence that names the list."""
-    if value not in valid:
-        raise ValueError(f"{owner}({name}={value!r}): {name} must be one of {', '.join(map(repr, valid))}.")

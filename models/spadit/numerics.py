@@ -12,7 +12,6 @@ from torch import nn
 
 from ..component import Component
 from ..method import Skipped
-from .layers import check_one_of
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,6 @@ class Numerics(Component):
 
     precision: Literal["float32", "bfloat16"] = "float32"
     compiled: bool = False
-
-    def __post_init__(self) -> None:
-        check_one_of("Numerics", "precision", self.precision, ("float32", "bfloat16"))
 
     def computing(self, device: str) -> AbstractContextManager[None]:
         """The precision, for what is computed inside."""

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from ..component import Component
 from .diffusion import Diffusion
-from .layers import check_one_of
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Noise = Callable[[], Tensor]
@@ -52,9 +51,6 @@ class DDPM(Sampler):
     """
 
     variance: Literal["beta_tilde", "beta", "learned"] = "beta_tilde"
-
-    def __post_init__(self) -> None:
-        check_one_of("DDPM", "variance", self.variance, ("beta_tilde", "beta", "learned"))
 
     @property
     def learns_variance(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from harness.answer import answer
 from models.method import Array, Method, Needs, Problem, Run
@@ -53,6 +55,9 @@ def written_into(problem: Problem, run: Run) -> Array:
         (lambda problem, run: zeros(problem).T, "of shape"),
         (lambda problem, run: zeros(problem).astype(int), "expected floats"),
         (lambda problem, run: zeros(problem) + np.nan, "is not finite at every spot"),
+        (lambda problem, run: zeros(problem) + np.random.random(), "draws random numbers and does not say so"),  # noqa: NPY002
+        (lambda problem, run: zeros(problem) + torch.rand(1).item(), "draws random numbers and does not say so"),
+        (lambda problem, run: zeros(problem) + random.random(), "draws random numbers and does not say so"),
         (drawn, "draws random numbers and does not say so.*Needs\\(randomness=True\\)"),
         (written_into, "read-only.*copy an array before writing"),
     ],
@@ -72,3 +77,30 @@ def test_whoever_says_so_may_draw_and_whoever_says_so_need_not(monkeypatch: pyte
 
     monkeypatch.setattr(Answers, "made", staticmethod(lambda problem, run: zeros(problem)))
     assert not answer(Declared(), tiny_problem(), Run.local(0)).any()
+
+
+@pytest.mark.parametrize(
+    "draw", [random.random, np.random.random, lambda: torch.rand(1).item()], ids=["python", "numpy", "torch"]
+)
+def test_whoever_draws_from_a_global_generator_gets_the_same_for_the_same_seed(
+    monkeypatch: pytest.MonkeyPatch, draw: Callable[[], float]
+) -> None:
+    monkeypatch.setattr(Answers, "made", staticmethod(lambda problem, run: zeros(problem) + draw()), raising=False)
+    first, other = (answer(Declared(), tiny_problem(), Run.local(seed)) for seed in (0, 1))
+    draw()
+    again = answer(Declared(), tiny_problem(), Run.local(0))
+
+    assert (first == again).all()
+    assert (first != other).all()
+
+
+def test_global_generators_are_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    def used(problem: Problem, run: Run) -> Array:
+        return zeros(problem) + random.random() + np.random.random() + torch.rand(1).item()  # noqa: NPY002
+
+    monkeypatch.setattr(Answers, "made", staticmethod(used), raising=False)
+    before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # noqa: NPY002
+
+    answer(Declared(), tiny_problem(), Run.local(0))
+
+    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before  # noqa: NPY002

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..layers import Streams, check_one_of, linear, modulated, uniform, zero_linear
+from ..layers import Streams, linear, modulated, uniform, zero_linear
 from ..tokens import Context, InBatch, Memory, Tokens
 from ._base import Backbone, Trunk
 from ._fused_scan import fused_scan
@@ -39,7 +39,6 @@ class Mamba(Backbone):
     scan: Literal["torch", "fused"] = "torch"
 
     def __post_init__(self) -> None:
-        check_one_of("Mamba", "scan", self.scan, ("torch", "fused"))
         if min(self.depth, self.states, self.reach) < 1 or round(self.expand * self.hidden) < 1:
             raise ValueError(
                 f"Mamba(depth={self.depth}, states={self.states}, expand={self.expand}, reach={self.reach}): depth, "

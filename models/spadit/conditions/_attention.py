@@ -13,14 +13,13 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ..layers import Dropout, Streams, check_one_of, linear, zero_linear
+from ..layers import Dropout, Streams, linear, zero_linear
 from ._base import Condition, Psi
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """What `GeneAttending.attend` is."""
 
 Readout = Literal["gene", "pooled"]
-READOUTS = ("gene", "pooled")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,6 @@ class GeneAttending(Condition):
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        check_one_of(name, "readout", self.readout, READOUTS)
         if self.layers < 1 or self.heads < 1 or self.max_genes < 0:
             raise ValueError(
                 f"{name}(layers={self.layers}, heads={self.heads}, max_genes={self.max_genes}): layers and heads must "

@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from .. import layers as parts
-from ..layers import Streams, check_one_of
-from ._attention import READOUTS, Readout
+from ..layers import Streams
+from ._attention import Readout
 from ._base import Condition, Psi
 
 
@@ -27,7 +27,6 @@ class MLP(Condition):
     readout: Readout = "gene"
 
     def __post_init__(self) -> None:
-        check_one_of("MLP", "readout", self.readout, READOUTS)
         if self.layers < 1:
             raise ValueError(f"MLP(layers={self.layers}): needs at least 1 layer.")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..layers import Streams, check_one_of, zero_linear
-from ._attention import READOUTS, Readout
+from ..layers import Streams, zero_linear
+from ._attention import Readout
 from ._base import Condition, Psi
 
 
@@ -27,7 +27,6 @@ class PCA(Condition):
     max_genes: int = 2048
 
     def __post_init__(self) -> None:
-        check_one_of("PCA", "readout", self.readout, READOUTS)
         if self.components < 1 or self.max_genes < 0:
             raise ValueError(
                 f"PCA(components={self.components}, max_genes={self.max_genes}): at least 1 and at least 0."

@@ -151,8 +151,8 @@ def test_a_search_scores_its_winners_once_with_fresh_seeds_and_a_second_call_doe
     assert [w.params for w in again.winners] == [w.params for w in first.winners]
     assert [w.tried for w in more.winners] == [5, 5]
     rows = more.results.genes()
-    assert set(rows["label"]) == {f"toy {TUNED}", "toy", "low-rank ridge"}
-    assert set(rows[rows["label"] == f"toy {TUNED}"].groupby("gene")["fold"].nunique()) == {1}
+    assert set(rows["variant"]) == {f"toy {TUNED}", "toy", "low-rank ridge"}
+    assert set(rows[rows["variant"] == f"toy {TUNED}"].groupby("gene")["fold"].nunique()) == {1}
     assert rows["gene"].nunique() == 24  # every gene is held out once, and scored by its own fold's winner
     store = Store(tmp_path / "S")
     assert [facts["label"] for facts in store.studies().values()] == ["toy", "toy"]

@@ -273,7 +273,7 @@ def test_the_gene_readout_differs_between_genes_and_the_pooled_one_does_not(cond
 
 @pytest.mark.parametrize("kind", [FlashAttention, Attention, MLP, PCA])
 def test_an_unknown_readout_is_refused_by_naming_the_valid_ones(kind: type) -> None:
-    with pytest.raises(ValueError, match="'gene', 'pooled'"):
+    with pytest.raises(ValueError, match="'gene' or 'pooled'"):
         kind(readout="mean")
 
 
