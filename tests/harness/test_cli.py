@@ -398,4 +398,4 @@ def test_a_leak_is_exit_code_one_with_the_stage_that_differs(spadit: Spadit, pai
     facts = json.loads(out)
     assert facts["verdict"] == "leak"
     assert facts["dataset"] == "small"
-    assert facts["checks"][0]["stage"] == "size factors of the spots"
+    assert facts["checks"][1]["stage"] == "size factors of the spots"
