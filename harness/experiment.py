@@ -289,6 +289,10 @@ def load_question(name_or_path: str, kind: type[Question], preset: str | None = 
     return _question_of(importlib.import_module(f"experiments.{name_or_path}"), name_or_path, kind, preset)
 
 
+DRIVER_FOLDERS: list[str] = []
+"""Where the driver files of this process lie, for workers on this machine to import from as well."""
+
+
 def load_driver(path: Path) -> ModuleType:
     """A user's file as a module named after its content, so that two versions never share a name.
 
@@ -310,6 +314,7 @@ def load_driver(path: Path) -> ModuleType:
     sys.modules[name] = module
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.append(folder)  # what lies beside it can be imported, and cannot stand in for anything else
+        DRIVER_FOLDERS.append(folder)
     try:
         spec.loader.exec_module(module)
     except BadInput:

@@ -1,8 +1,8 @@
 """The code behind a class of a user's own file: what of that file and of modules beside it can change its numbers.
 
-Of the file that defines the class only what the class reaches by name counts: another variant in the question of the
-same file, a comment or a docstring leaves finished results alone. Of modules that it imports, and that are neither
-installed nor Python's, all code counts. Where names are looked up at run time (`globals`, `eval`) the whole file does.
+All of the file counts but comments, docstrings, layout and the question that it asks: another variant in its EXPERIMENT
+leaves finished results alone. So do all modules that it imports and that are neither installed nor Python's, whether
+they are imported at its top or within a function.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ from types import ModuleType
 ROOMS = ("harness", "models", "experiments", "reports")
 """Our own packages."""
 
-LOOKUPS = {"globals", "vars", "eval", "exec", "__import__", "import_module"}
-"""Names that reach others which no reader of the file can follow."""
+QUESTIONS = {"Experiment", "Search", "submit", "search"}
+"""What a file asks with; a statement at its top that calls one of these is the question, and no part of a method."""
 
 
 def is_users(module: ModuleType | None) -> bool:
     """Whether a module is neither ours, nor installed, nor Python's."""
     file = getattr(module, "__file__", None)
-    if module is None or file is None or module.__name__.partition(".")[0] in ROOMS:
-        return False
-    path = Path(file).resolve()
-    return "site-packages" not in path.parts and not any(path.is_relative_to(folder) for folder in _installed())
+    return module is not None and file is not None and _is_users_file(module.__name__, Path(file))
+
+
+def _is_users_file(name: str, path: Path) -> bool:
+    inside = any(path.resolve().is_relative_to(folder) for folder in _installed())
+    return name.partition(".")[0] not in ROOMS and "site-packages" not in path.parts and not inside
 
 
 @cache
@@ -41,11 +43,11 @@ def _installed() -> tuple[Path, ...]:
 def code_of(cls: type) -> bytes | None:
     """All code that the numbers of a class depend on, as one text; None where its file cannot be read."""
     module = sys.modules.get(cls.__module__)
-    tree = _parsed(module)
+    tree = _parsed(getattr(module, "__file__", None))
     if module is None or tree is None:
         return None
-    parts = {"": _text(_reached(tree, cls.__qualname__.partition(".")[0]))}
-    _collect(module, tree, parts)
+    parts = {"": _text(_without_question(tree.body))}
+    _collect(module.__package__ or "", tree, parts)
     return "\n\n".join(f"# {name}\n{text}" for name, text in sorted(parts.items())).encode()
 
 
@@ -54,9 +56,9 @@ def digest(code: bytes) -> str:
     return hashlib.sha256(code).hexdigest()[:16]
 
 
-def _parsed(module: ModuleType | None) -> ast.Module | None:
+def _parsed(file: str | None) -> ast.Module | None:
     try:
-        return ast.parse(Path(str(getattr(module, "__file__", ""))).read_bytes())
+        return ast.parse(Path(file or "").read_bytes())
     except (OSError, SyntaxError, ValueError):
         return None
 
@@ -76,66 +78,64 @@ def _documented(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFun
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# What a name reaches in its file
+# The question that a file asks
 
 
-def _reached(tree: ast.Module, name: str) -> list[ast.stmt]:
-    """The top-level statements that a name depends on, in the order of the file; all where that cannot be told."""
-    taken: set[int] = set()
-    wanted, seen = [name], set()
-    while wanted:
-        if (name := wanted.pop()) in seen:
-            continue
-        seen.add(name)
-        for place, statement in enumerate(tree.body):
-            if place not in taken and name in _touched(statement):
-                taken.add(place)
-                used = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
-                used |= {node.attr for node in ast.walk(statement) if isinstance(node, ast.Attribute)} & LOOKUPS
-                if used & LOOKUPS:
-                    return tree.body
-                wanted += used
-    return [statement for place, statement in enumerate(tree.body) if place in taken]
+def _without_question(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements without those that ask something, and without what is then done with the answer.
+
+    What a function or a class of the file uses stays, whatever it is.
+    """
+    asked, names = set[int](), set[str]()
+    for place, statement in enumerate(body):
+        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr) and (
+            _calls(statement) & QUESTIONS or _loaded(statement) & names
+        ):
+            asked.add(place)
+            names |= _bound(statement)
+    used = {name for place, statement in enumerate(body) if place not in asked for name in _loaded(statement)}
+    return [each for place, each in enumerate(body) if place not in asked or _bound(each) & used]
 
 
-def _touched(statement: ast.stmt) -> set[str]:
-    """The names that a statement binds or changes: `x = 1`, `x[0] = 1`, `x.update(...)`, `import x`, `def x` ..."""
-    found: set[str] = set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        elif isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            found |= _root(node)
-        elif isinstance(node, ast.alias):
-            found |= {(node.asname or node.name).partition(".")[0]}
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            found |= _root(node.value.func)
-    return found
+def _calls(statement: ast.stmt) -> set[str]:
+    called = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    return {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in called}
 
 
-def _root(node: ast.expr) -> set[str]:
-    """The name at the bottom of `name.a[0].b`."""
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return {node.id} if isinstance(node, ast.Name) else set()
+def _loaded(statement: ast.stmt) -> set[str]:
+    names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    return {node.id for node in names if isinstance(node.ctx, ast.Load)}
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    return {node.id for node in names if not isinstance(node.ctx, ast.Load)}
 
 
 # ---------------------------------------------------------------------------------------------------------------
 # The modules beside it
 
 
-def _collect(module: ModuleType, tree: ast.Module, into: dict[str, str]) -> None:
+def _collect(package: str, tree: ast.Module, into: dict[str, str]) -> None:
     """Add the text of every user's module that a file imports, and of those that they import."""
-    for name in _imported(module, tree):
-        found = sys.modules.get(name)
-        if name not in into and found is not None and is_users(found) and (inside := _parsed(found)) is not None:
+    for name in _imported(package, tree):
+        if name in into or (path := _file_of(name)) is None or not _is_users_file(name, path):
+            continue
+        if (inside := _parsed(str(path))) is not None:
             into[name] = _text(inside.body)
-            _collect(found, inside, into)
+            _collect(name if path.name == "__init__.py" else name.rpartition(".")[0], inside, into)
 
 
-def _imported(module: ModuleType, tree: ast.Module) -> Iterator[str]:
+def _file_of(name: str) -> Path | None:
+    """Where a module lies, whether or not it has been imported yet; None for what is no module of a file."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):  # its parent is no package, or it has none
+        return None
+    return None if spec is None or not spec.has_location or spec.origin is None else Path(spec.origin)
+
+
+def _imported(package: str, tree: ast.Module) -> Iterator[str]:
     """Names of modules that a file may import, its package's own among them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -144,7 +144,7 @@ def _imported(module: ModuleType, tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                base = importlib.util.resolve_name("." * node.level + base, module.__package__ or module.__name__)
+                base = importlib.util.resolve_name("." * node.level + base, package)
             yield from _with_parents(base)
             yield from (f"{base}.{alias.name}" for alias in node.names)
 

@@ -13,6 +13,7 @@ from harness.cluster.nodes import Node, nodes
 from harness.cluster.resources import AUTO, Resources
 from harness.cluster.shipping import runtime_environment
 from harness.errors import BadInput
+from harness.experiment import DRIVER_FOLDERS
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
@@ -91,6 +92,8 @@ def connected(resources: Resources) -> Iterator[Connection]:
 def _start(address: str | None, threads: int) -> str | None:
     """Start or join a Ray; returns where its dashboard is."""
     variables = {**QUIET, **ALLOCATOR, "OMP_NUM_THREADS": str(threads)}
+    if address is None and DRIVER_FOLDERS:  # on other nodes modules travel by value, see `shipping`
+        variables["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *DRIVER_FOLDERS])
     with runtime_environment(variables, address) as environment:
         return _started(address, environment)
 

@@ -83,7 +83,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
         ("# why", "# because"),
         ('"""My method."""', '"""Nobody\'s method."""'),
         ("which is of no interest here", "which may be of interest"),
-        ("UNUSED = 1", "UNUSED = 2"),
         ('{"mine": Mine()}', '{"mine": Mine(), "more": Mine(0.7)}'),
         ("def impute(self, problem, run):", "def impute(self,  problem,  run):"),
     ],
@@ -96,6 +95,8 @@ def test_what_cannot_change_its_numbers_does_not_change_it(files: Files, old: st
     ("old", "new"),
     [
         ("SCALE = 2.0", "SCALE = 3.0"),
+        ("TABLE = {}", "TABLE = {}\nnp.seterr(all='ignore')"),
+        ("TABLE.update(a=1.0)", "for key in ('a',):\n    TABLE[key] = 1.0"),
         ("TABLE.update(a=1.0)", "TABLE.update(a=2.0)"),
         ("shrink(x) * SCALE", "shrink(x)"),
         ("np.zeros", "np.ones"),
@@ -111,11 +112,32 @@ def test_the_code_of_a_module_beside_it_counts_and_its_comments_do_not(files: Fi
     assert files.hashed(helper=("x * 1.0", "x * 1.0  # as it is")) == files.hashed()
 
 
-def test_where_names_are_looked_up_at_run_time_the_whole_file_counts(files: Files) -> None:
-    dynamic = 'SCALE = globals().get("ELSEWHERE", 2.0)\nTABLE = {}\nTABLE.update(a=1.0)\nUNUSED = '
-    plain = "SCALE = 2.0\nTABLE = {}\nTABLE.update(a=1.0)\nUNUSED = 1"
+def test_a_module_that_is_imported_only_when_it_is_needed_counts_as_well(files: Files) -> None:
+    late = ("import HELPER\nfrom harness", "from harness")
+    inside = "def shrunk(x):\n    import HELPER\n"
+    name = files.helper.stem
 
-    assert files.hashed(plain, dynamic + "1") != files.hashed(plain, dynamic + "2")
+    def hashed(factor: str) -> str:
+        text = METHOD.replace(*late).replace("def shrunk(x):\n", inside).replace("HELPER", name)
+        files.hashed(helper=("x * 1.0", f"x * {factor}"))  # writes the helper
+        sys.modules.pop(name, None)
+        source_hash.cache_clear()
+        files.driver.write_text(text)
+        return source_hash(type(next(iter(load_experiment(str(files.driver)).variants.values()))))
+
+    assert hashed("1.0") != hashed("2.0")
+
+
+def test_a_question_that_a_method_itself_uses_counts(files: Files) -> None:
+    used = 'TABLE["a"] + len(EXPERIMENT.variants)'
+    more = ('{"mine": Mine()}', '{"mine": Mine(), "more": Mine(0.7)}')
+
+    one = files.hashed('TABLE["a"]', used)
+    files.driver.write_text(files.driver.read_text().replace(*more))
+    source_hash.cache_clear()
+    other = source_hash(type(next(iter(load_experiment(str(files.driver)).variants.values()))))
+
+    assert one != other
 
 
 def test_the_identity_of_a_users_method_holds_its_code(files: Files) -> None:
