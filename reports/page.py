@@ -86,7 +86,7 @@ def _template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["latex"] = lambda table: latex.fragment([table])
+    environment.filters["latex"] = lambda table, prefix: latex.fragment([table], prefix)
     return environment.get_template(name)
 
 

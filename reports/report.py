@@ -153,7 +153,7 @@ def _writers(name: str, comparison: Comparison) -> Mapping[str, Callable[[Sectio
     return {
         f"{name}.csv": lambda section: tables.csv(section.frame),
         f"{name}.md": lambda section: tables.markdown(f"{title}: {section.title}", section.tables, said),
-        f"{name}.tex": lambda section: latex.fragment(section.tables, f"{_folder(title)}-{name}"),
+        f"{name}.tex": lambda section: latex.fragment(section.tables, f"{title}-{name}"),
         f"{name}_standalone.tex": lambda section: latex.standalone(name),
     }
 

@@ -63,7 +63,7 @@ def _means(genes: pd.DataFrame, label: str, winner: Winner) -> dict[str, float] 
     """Mean of each metric over genes, each averaged over seeds first."""
     if not len(genes):
         return None
-    own = genes[genes["label"] == label]
+    own = genes[genes["variant"] == label]
     if winner.topic.fold is not None:
         own = own[(own["dataset"] == winner.topic.dataset) & (own["fold"] == winner.topic.fold)]
     each = own.groupby(["dataset", "gene"])[list(metrics())].mean().groupby("dataset").mean().mean()

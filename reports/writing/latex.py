@@ -93,7 +93,7 @@ def _float(table: Table, label: str) -> str:
         rf"\begin{{{kind}}}[htbp]",
         r"\centering",
         rf"\caption{{{escape(_unnumbered(table.caption))}}}",
-        rf"\label{{tab:{label}}}",
+        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9.-]+', '-', label)}}}",
         r"\vspace{0.5ex}",
         r"\small",
         r"\begin{minipage}{\linewidth}",

@@ -72,6 +72,7 @@ INSTEAD: dict[tuple[str, str], Mapping[str, Any]] = {
     ("Attention", "max_genes"): {"max_genes": 3},
     ("Attention", "readout"): {"readout": "pooled"},
     ("Cells", "at_most"): {"at_most": 30},
+    ("BlindMLP", "hidden"): {"hidden": 24},
     ("CellTyping", "groups"): {"groups": 3},
     ("CellTyping", "sweeps"): {"sweeps": 0},
     ("Clusters", "k"): {"k": 4},
