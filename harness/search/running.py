@@ -207,7 +207,8 @@ class Searching:
         job = run.job(missing)
         if running.study.search.halving is not None:  # whether it goes on is decided after each part
             job = replace(job, told=0.0)
-        return Handed(Batch(tuple(missing), run.todo.share(missing[0], enlarged)), job)
+        parts = tuple(missing or running.parts)  # where another driver has just done them all, the worker finds them
+        return Handed(Batch(parts, run.todo.share(parts[0], enlarged)), job)
 
     def heard(self, message: Mapping[str, Any]) -> None:
         """Take a message of a worker."""
