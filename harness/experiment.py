@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib
-import importlib.util
 import math
-import pkgutil
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from harness.errors import BadInput
 from harness.protocol import HeldOutGenes, KFold, Protocol, Split, Task
 from harness.record import Asked
 from harness.trial import Trial
-from models.component import ComponentError, canonical, nearest, short_hash, stem
+from models.component import canonical, nearest, short_hash, stem
 from models.method import Method
 
 
@@ -79,7 +72,17 @@ def method_on(variant: Variant, dataset: str, fold: int) -> Method:
     return variant if isinstance(variant, Method) else variant.on.get(dataset, variant.elsewhere)
 
 
-def _described(variant: Variant) -> Any:
+def alike(name: str, known: Iterable[str]) -> str:
+    """The one known name that is the same but for case, spaces, dashes and underscores; else `name` itself."""
+    found = [each for each in known if _letters(each) == _letters(name)]
+    return name if name in found or len(found) != 1 else found[0]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+def described(variant: Variant) -> Any:
     """Canonical JSON of a variant; of one that differs, that of each of its methods."""
     if isinstance(variant, Method):
         return canonical(variant)
@@ -93,6 +96,8 @@ class Experiment:
     """Variants (label -> method) x datasets x folds x seeds x sampling rates, under one protocol.
 
     Labels are for people and never enter a trial's identity: experiments that need the same trial share it.
+    folds: which folds of the split are run, by index; all of them where none are named. How many there are is the
+    split's own (`split=KFold(5)`).
     chosen_on: label -> the datasets on whose scores that variant's settings were chosen; its rows there say "tuned on
     these genes" in every table. part_of: the variants of the whole that `narrowed` took these from.
     tuned: label -> how a search chose that variant's settings, for those that one did (see `harness.search.winners`).
@@ -122,13 +127,17 @@ class Experiment:
             )
         if isinstance(self.datasets, str):
             raise BadInput(f"Experiment {self.name}: datasets is the text {self.datasets!r}; give a list of names.")
+        for axis, example in (("seeds", "range(3)"), ("sampling_rates", "(1.0, 0.3)"), ("folds", "(0, 1)")):
+            given = getattr(self, axis)
+            if isinstance(given, int | float):
+                raise BadInput(f"Experiment {self.name}: {axis} is {given}; give the values, such as {example}.")
         for axis in ("variants", "datasets", "seeds", "sampling_rates"):
             if len(getattr(self, axis)) == 0:
                 raise BadInput(f"Experiment {self.name} has no {axis.replace('_', ' ')}; give at least one.")
         for label, method in self.variants.items():
             if not isinstance(method, Variant):
                 raise BadInput(
-                    f"Experiment {self.name}: variant {label!r} is a {_kind(method)}; expected an instance of a "
+                    f"Experiment {self.name}: variant {label!r} is a {kind_name(method)}; expected an instance of a "
                     "models.method.Method, e.g. SpaGE() with its parentheses."
                 )
         named = {name: (tuple(getattr(self, name)), self.variants) for name in ("chosen_on", "tuned")}
@@ -160,7 +169,11 @@ class Experiment:
         folds: Sequence[int] = (),
         seeds: int | None = None,
     ) -> Experiment:
-        """The same question on part of its axes; `datasets` replaces the datasets, `seeds` is how many."""
+        """The same question on part of its axes; `datasets` replaces the datasets, `seeds` is how many.
+
+        A variant may be named in any spelling that no other has: SpaGE, spage.
+        """
+        variants = [alike(label, self.variants) for label in variants]
         for label in variants:
             if label not in self.variants:
                 raise BadInput(
@@ -217,7 +230,7 @@ class Experiment:
             "split": canonical(self.split),
         }
         # A part of a question has the definition of the whole, so that its answers join what was asked before.
-        whole = {label: _described(variant) for label, variant in (self.part_of or self.variants).items()}
+        whole = {label: described(variant) for label, variant in (self.part_of or self.variants).items()}
         definition = short_hash(whole | common, 8)
         return Asked(
             name=self.name,
@@ -240,7 +253,7 @@ class Experiment:
         """What the store keeps of a variant."""
         method = variant.methods[0] if isinstance(variant, ByFold) else method_on(variant, "", 0)
         row = {
-            "variant_id": short_hash(_described(variant), 8),
+            "variant_id": short_hash(described(variant), 8),
             "method": stem(type(method)),
             "control": type(method).control,
             "component": canonical(method),
@@ -249,105 +262,10 @@ class Experiment:
         if label in self.tuned:
             row["tuned"] = dict(self.tuned[label])
         if isinstance(variant, ByFold):
-            return row | {"by_fold": _described(variant)}
-        return row if isinstance(variant, Method) else row | {"by_dataset": _described(variant)["on"]}
+            return row | {"by_fold": described(variant)}
+        return row if isinstance(variant, Method) else row | {"by_dataset": described(variant)["on"]}
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# Finding experiments by name or file
-
-
-Question = TypeVar("Question")
-
-
-def load_experiment(name_or_path: str, preset: str | None = None) -> Experiment:
-    """The experiment of a module in `experiments/` or of a driver file; `BadInput` if there is none to be had.
-
-    preset: one of the module's PRESETS, the same question at another size, instead of its EXPERIMENT.
-    """
-    found = load_question(name_or_path, Experiment, preset)
-    try:
-        for variant in found.variants.values():
-            _described(variant)
-    except ComponentError as error:
-        raise BadInput(f"{name_or_path}: {error}") from None
-    return found
-
-
-def load_question(name_or_path: str, kind: type[Question], preset: str | None = None) -> Question:
-    """The EXPERIMENT of a module or driver file, which is of that kind (a dataclass with a title); see above."""
-    if name_or_path.endswith(".py") or "/" in name_or_path:
-        return _question_of(load_driver(Path(name_or_path)), name_or_path, kind, preset)
-    import experiments
-
-    known = sorted(info.name for info in pkgutil.iter_modules(experiments.__path__) if not info.name.startswith("_"))
-    if name_or_path not in known:
-        raise BadInput(
-            f"There is no experiment {name_or_path!r}; {nearest(name_or_path, known)} A path to a file that defines "
-            "EXPERIMENT also works."
-        )
-    return _question_of(importlib.import_module(f"experiments.{name_or_path}"), name_or_path, kind, preset)
-
-
-DRIVER_FOLDERS: list[str] = []
-"""Where the driver files of this process lie, for workers on this machine to import from as well."""
-
-
-def load_driver(path: Path) -> ModuleType:
-    """A user's file as a module named after its content, so that two versions never share a name.
-
-    It may import what lies beside it, as it could if Python ran it.
-    """
-    try:
-        source = path.read_bytes()
-    except OSError:
-        raise BadInput(
-            f"There is no file {path}; give a Python file that defines EXPERIMENT, or the name of one in experiments/."
-        ) from None
-    name = f"driver_{hashlib.sha256(source).hexdigest()[:16]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{path} cannot be read as Python; give a .py file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    if (folder := str(path.resolve().parent)) not in sys.path:
-        sys.path.append(folder)  # what lies beside it can be imported, and cannot stand in for anything else
-        DRIVER_FOLDERS.append(folder)
-    try:
-        spec.loader.exec_module(module)
-    except BadInput:
-        del sys.modules[name]
-        raise
-    except SyntaxError as error:
-        del sys.modules[name]
-        raise BadInput(f"{path}, line {error.lineno}: {error.msg}; mend the file and run again.") from None
-    except Exception as error:  # a user's file may raise anything; the sentence names what it did
-        del sys.modules[name]
-        raise BadInput(f"{path} stopped with {type(error).__name__}: {error}; mend the file and run again.") from None
-    return module
-
-
-def _question_of(module: ModuleType, where: str, kind: type[Question], preset: str | None) -> Question:
-    found, called = getattr(module, "EXPERIMENT", None), "EXPERIMENT"
-    if found is None:
-        raise BadInput(f"{where} defines no EXPERIMENT; add `EXPERIMENT = Experiment(...)` to it.")
-    if preset is not None:
-        presets = getattr(module, "PRESETS", {})
-        if preset not in presets:
-            there = f"expected one of {', '.join(presets)}." if presets else "it comes in one size; leave --preset out."
-            raise BadInput(f"{where} has no preset {preset!r}; {there}")
-        found, called = presets[preset], f"PRESETS[{preset!r}]"
-    if not isinstance(found, kind):
-        verb = {"Search": "; `spadit tune` asks it", "Experiment": "; `spadit run` asks it"}.get(_kind(found), "")
-        article = "an" if _kind(found)[0] in "AEIOUaeiou" else "a"
-        raise BadInput(f"{called} in {where} is {article} {_kind(found)}{verb}; expected a harness.{kind.__name__}.")
-    asked: Any = found
-    if not asked.title and module.__doc__:
-        asked = dataclasses.replace(asked, title=module.__doc__.strip().splitlines()[0])
-    return cast(Question, asked)
-
-
-def _kind(thing: object) -> str:
+def kind_name(thing: object) -> str:
+    """How a message calls what was given in place of something else."""
     return f"class ({thing.__name__})" if isinstance(thing, type) else type(thing).__name__

@@ -18,12 +18,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .errors import BadInput
-from .reading.alignment import check_names, check_orientation, missing, no_shared
-from .reading.h5ad import DECLARED_KIND, Fields
+from .reading.alignment import check_halves, check_names, check_orientation, half_alike, missing, no_shared, symbols_in
+from .reading.h5ad import Fields
 from .reading.half import read_half
 from .reading.uri import located, shown
+from .reading.values import KINDS, kind_of
 
-KINDS = ("counts", "intensities", "lognorm")
 CELL_TYPE = ("cell_type",)
 SPOT_LABELS = ("cell_type", "label", "cluster", "region", "domain", "celltype", "annotation", "leiden", "louvain")
 
@@ -76,6 +76,8 @@ class PairedSample:
     coordinates: (n_spots, 2 or 3) float64, or None. cell_types: (n_cells,) str, of the SC cells, or None.
     spot_labels: (n_spots,) str array, or None: for figures and the scorer, never for a method.
     synthetic: "" for real data, else what was invented; shown wherever the dataset is shown.
+    spot_names: (n_spots,) what the ST file calls its rows; no part of the id. Empty where there was no file.
+    remarks: what its files leave open, a sentence each; shown before anything runs, and kept beside its scores.
     """
 
     name: str
@@ -85,6 +87,8 @@ class PairedSample:
     cell_types: NDArray[Any] | None = None
     spot_labels: Any = None
     synthetic: str = ""
+    remarks: tuple[str, ...] = ()
+    spot_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.shared:
@@ -132,19 +136,26 @@ def read_pair(
     AnnData gives `layers["counts"]` if present, else `X`; SC `obs["cell_type"]`, ST `obsm["spatial"]`, and for figures
     the first ST obs column of `SPOT_LABELS` that exists. What a file does not hold comes from `cell_types.csv` (cell,
     cell_type) and `spatial.csv` (spot, x, y and perhaps z), or .tsv, in the pair's folder.
-    Values are counts if all are integers, else intensities; `sc_kind` and `st_kind`, or the text
-    `uns["spadit_values"]` in the file ("counts", "intensities", "lognorm"), override that.
+    Values are counts if all are integers, else intensities, with a remark; `sc_kind` and `st_kind`, or the text
+    `uns["spadit_values"]` in the file ("counts", "intensities", "lognorm"), declare what they are.
     Raises `BadInput`, one sentence naming the file, for whatever cannot be used.
     """
     sc_path, st_path = located(sc_path), located(st_path)
     sc, st = read_half(sc_path, "sc", CELL_TYPE), read_half(st_path, "st", SPOT_LABELS)
+    check_halves(sc_path, sc, st_path, st)
     check_orientation(sc_path, sc, st_path, st)
-    st_assay, sc_assay = _assay(st_path, st, st_kind), _assay(sc_path, sc, sc_kind)
+    (st_assay, st_remark), (sc_assay, sc_remark) = _assay(st_path, st, st_kind), _assay(sc_path, sc, sc_kind)
     if not set(st.genes) & set(sc.genes):
-        raise BadInput(no_shared(f"{shown(st_path)} and {shown(sc_path)}", st.genes, sc.genes))
+        where = f"{shown(st_path)} and {shown(sc_path)}"
+        raise BadInput(symbols_in(sc_path, sc, st_path, st) or no_shared(where, st.genes, sc.genes))
     coordinates = _named(st_path, _checked_coordinates, st.coordinates, len(st.names))
     cell_types = _named(sc_path, _checked_types, sc.column, len(sc.names))
-    return PairedSample(name, st_assay, sc_assay, coordinates, cell_types, st.column, synthetic or sc.synthetic)
+    said = {"ST": (st_remark, st.hint), "SC": (sc_remark, sc.hint), "genes": (half_alike(st.genes, sc.genes),)}
+    remarks = tuple(f"{half}: {remark}" for half, each in said.items() for remark in each if remark)
+    synthetic = synthetic or sc.synthetic
+    return PairedSample(
+        name, st_assay, sc_assay, coordinates, cell_types, st.column, synthetic, remarks, spot_names=st.names
+    )
 
 
 def _named(path: Path, check: Any, *given: Any) -> Any:
@@ -157,18 +168,13 @@ def _named(path: Path, check: Any, *given: Any) -> Any:
         raise BadInput(f"{shown(path)}: {error}") from None
 
 
-def _assay(path: Path, fields: Fields, kind: str | None) -> Assay:
-    declared = kind or fields.kind
-    if declared is not None and declared not in KINDS:
-        raise BadInput(
-            f"{shown(path)}: values are declared {declared!r} (uns['{DECLARED_KIND}']); expected one of "
-            f"{', '.join(KINDS)}, so correct or remove that."
-        )
-    detected = "counts" if np.array_equal(fields.values.data, np.rint(fields.values.data)) else "intensities"
-    assay: Assay = _named(path, Assay, fields.genes, fields.values, declared or detected)
+def _assay(path: Path, fields: Fields, kind: str | None) -> tuple[Assay, str]:
+    """The matrix, and a remark on its values where there is one."""
+    found, remark = kind_of(path, fields, kind)
+    assay: Assay = _named(path, Assay, fields.genes, fields.values, found)
     if assay.values.nnz == 0:
         raise BadInput(f"{shown(path)}: every value is zero; expected measured counts, so check what was written.")
-    return assay
+    return assay, remark
 
 
 def _canonical(values: Any) -> sp.csr_matrix:

@@ -126,8 +126,8 @@ class Asked:
     variants: label -> {variant_id, method (file stem), control (bool), component (canonical JSON)}, in table order; and
         by_dataset (dataset -> component) where settings differ by dataset, by_fold (dataset -> fold -> component) where
         they differ by fold, tuned where a search chose them.
-    datasets: name -> {dataset_id, title, synthetic ("" for real data), spots, cells, shared (genes)}; the panel is in
-        the store's card of the dataset, under `protocol_id`.
+    datasets: name -> {dataset_id, title, synthetic ("" for real data), remarks, spots, cells, shared (genes)}; the
+        panel is in the store's card of the dataset, under `protocol_id`.
     commands: what was typed, in order of asking.
     cells: one dict per cell: label, dataset, fold, seed, sampling_rate, trial_id.
     excluded: what was named but not run: {dataset or label, reason}.

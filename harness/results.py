@@ -206,6 +206,7 @@ def run_plan(
     from harness.cluster.tuning import Work, execute
 
     cells = {cell["trial_id"]: cell for cell in reversed(asked.cells)}
+    remarks = [f"{pair.name}: {remark}" for pair in plan.pairs.values() for remark in pair.remarks]
     groups = {t.id: cells[t.id]["label"] for t in missing}
     labels = {t.id: f"{groups[t.id]} · {t.dataset} · fold {t.fold} · seed {t.seed}" for t in missing}
     cheap = frozenset(t.id for t in missing if t.method.cheap)
@@ -223,7 +224,7 @@ def run_plan(
         for said in plan.damaged.values():
             progress.say(f"set aside, to be computed anew: {said}")
         progress.started(slots, there.working, there.dashboard)
-        for remark in there.remarks:
+        for remark in (*remarks, *there.remarks):
             progress.say(remark)
         computed = execute(Work(missing, data, store, resources, share, keep, git_state()), slots, progress)
     return Results(store, experiment.name, computed)
@@ -277,6 +278,7 @@ def _facts(pair: PairedSample, title: str) -> dict[str, Any]:
         "dataset_id": pair.id,
         "title": title,
         "synthetic": pair.synthetic,
+        "remarks": list(pair.remarks),
         "spots": len(pair.st),
         "cells": len(pair.sc),
         "shared": len(pair.shared),

@@ -58,7 +58,7 @@ def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
         if under(here, "models"):
             assert under(name, "models"), f"{here} imports {name}; models know nothing of ours"
         elif under(here, "harness"):
-            views_and_verbs = under(here, "harness.cli", "harness.results", "harness.views", "harness.experiment")
+            views_and_verbs = under(here, "harness.cli", "harness.results", "harness.views", "harness.drivers")
             if under(name, "reports", "experiments"):
                 assert views_and_verbs, f"{here} imports {name}"
                 assert name not in set(imports(path, top_level_only=True)), f"{here} imports {name} at the top"

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.drivers import load_experiment
 from harness.errors import BadInput
-from harness.experiment import Experiment, load_experiment, method_on
+from harness.experiment import Experiment, alike, method_on
 from models.component import Json, canonical, is_first_party, nearest, rebuild
 from models.method import Method
 
@@ -67,9 +68,11 @@ def subject(named: str, known: dict[str, type[Method]]) -> Subject:
     path, colon, variant = named.rpartition(":")
     if colon and path.endswith(".py"):
         found = load_experiment(path).variants
+        variant = alike(variant, found)
         if variant not in found:
             raise BadInput(f"{path} has no variant {variant!r}; {nearest(variant, list(found))}")
         return Subject(named, driver=str(Path(path).resolve()), variant=variant)
+    named = alike(named, known)
     if named not in known:
         raise BadInput(
             f"There is no method {named!r}; {nearest(named, list(known))} A variant of your own file is named "

@@ -163,12 +163,19 @@ def compact(store: StoreOption = "results", as_json: JsonOption = False) -> None
 
 
 @app.command()
-def methods(as_json: JsonOption = False) -> None:
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Describe this method or part, and its choices.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """All methods and their parts that were found, with their parameters and defaults."""
-    from harness.views.methods import method_facts, print_methods
+    from harness.views.methods import method_facts, one_method, print_methods, print_one_method
 
-    facts = method_facts()
-    print_json(facts) if as_json else print_methods(facts)
+    if name is None:
+        facts = method_facts()
+        print_json(facts) if as_json else print_methods(facts)
+    else:
+        one = one_method(name)
+        print_json(one) if as_json else print_one_method(one)
 
 
 def _plan(
@@ -181,7 +188,7 @@ def _plan(
     folds: list[int] | None,
     seeds: int | None,
 ) -> Any:
-    from harness.experiment import load_experiment
+    from harness.drivers import load_experiment
     from harness.results import make_plan
     from harness.store import Store
 

@@ -75,7 +75,7 @@ def explain(
 def predict(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, as `spadit data list` shows it.")],
     method: Annotated[str, typer.Option("--method", help="A name of `spadit methods`, or driver.py:VARIANT.")],
-    genes: Annotated[str, typer.Option("--genes", help="Names with commas between, or a file with one per line.")],
+    genes: Annotated[str, typer.Option("--genes", help="Names with commas between, a file with one per line, or all.")],
     out: Annotated[Path, typer.Option("--out", help="The .h5ad file to write.")],
     data: DataOption = None,
     folds: Annotated[int, typer.Option("--folds", min=0, help="Of the cross-validation; 0 for no expected PCC.")] = 5,
@@ -89,15 +89,16 @@ def predict(
     from harness.audit.subject import subject
     from harness.datasets import load
     from harness.methods import methods_by_name
-    from harness.predict import check_target, read_genes, write_prediction
+    from harness.predict import ALL, check_target, read_genes, unmeasured, write_prediction
     from harness.predict import predict as predicted
     from harness.results import data_folders
     from harness.views.predict import predict_facts, print_predict
 
     check_target(out, overwrite)
-    asked = read_genes(genes)
+    named = () if genes == ALL else read_genes(genes)
     chosen = subject(method, methods_by_name()).method(dataset)
     pair = load(dataset, data_folders(data))
+    asked = named or unmeasured(pair)
     with bar("predicting") as advance:
         found = predicted(pair, chosen, asked, seed=seed, folds=folds, device=device, threads=threads, listen=advance)
     write_prediction(found, out, overwrite)

@@ -82,11 +82,12 @@ def tune(
     checkpoint_every: CheckpointOption = 30.0,
     keep_predictions: Annotated[str, typer.Option(help="all | first-seed | none, of the winners")] = "first-seed",
     retry_failed: RetryOption = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it comes to, and run nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search with Optuna through Ray Tune; score the winners once, with fresh seeds, on genes that chose nothing."""
     from harness.cluster.resources import gpus, kept
-    from harness.experiment import load_question
+    from harness.drivers import load_question
     from harness.search import SAMPLERS, SCHEDULERS, Search, named, search
     from harness.views.plan import left_out
     from harness.views.searches import found_facts, print_found
@@ -104,6 +105,14 @@ def tune(
     if seed is not None:
         changes["seed"] = seed
     asked = dataclasses.replace(asked, **changes).narrowed(dataset or (), space or (), fold or ())
+    if plan:
+        from harness.results import data_folders
+        from harness.store import Store
+        from harness.views.search_plan import print_search_plan, search_plan_facts
+
+        comes_to = search_plan_facts(asked, trials, Store(store), data_folders(data), strict=bool(dataset))
+        print_json(comes_to) if as_json else print_search_plan(comes_to)
+        return
     command = shlex.join(["spadit", *sys.argv[1:]])
     try:
         found = search(

@@ -12,8 +12,8 @@ from typing import Any
 from harness.cluster.nodes import Node, nodes
 from harness.cluster.resources import AUTO, Resources
 from harness.cluster.shipping import runtime_environment
+from harness.drivers import DRIVER_FOLDERS
 from harness.errors import BadInput
-from harness.experiment import DRIVER_FOLDERS
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere

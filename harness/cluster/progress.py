@@ -1,4 +1,4 @@
-"""What a person sees while trials run: finished, running, failed, rate, time left, best so far, what nodes use.
+"""What a person sees while trials run: finished, running, failed, rate, time left, who leads, what nodes use.
 
 A live line on a terminal; plain lines, now and then, anywhere else (a job's log). On stderr, so that stdout stays for
 results.
@@ -36,7 +36,7 @@ class Progress:
 
     labels: trial id -> "label · dataset · fold", in order of the grid; more may be added. expected: how many there will
     be in all, where that is more.
-    groups: trial id -> the label whose mean PCC it counts towards in "best so far".
+    groups: trial id -> the label whose mean PCC it counts towards in who leads.
     cheap: ids that hardly take time; they count for little in the time that is left.
     tensorboard: folder for curves and results as TensorBoard reads them; none is written without.
     """
@@ -165,16 +165,20 @@ class Progress:
             else:
                 parts.append(f"took {_clock(elapsed)}")
         if best := self.best():
-            parts.append(f"best so far {best}")
+            parts.append(f"highest PCC of the rows that are done: {best}")
         return " · ".join(parts)
 
     def best(self) -> str:
-        """The variant with the highest mean PCC over its finished trials: a hint, not a result."""
-        if not self.pcc:
+        """Of the variants that have nothing left to run, two or more, the one with the highest mean PCC: a hint.
+
+        Before that, means are over different trials: those of the easiest dataset, where that one comes first.
+        """
+        left = {self.groups[trial_id] for trial_id in self.labels if trial_id not in self.status}
+        means = {label: sum(values) / len(values) for label, values in self.pcc.items() if label not in left}
+        if len(means) < 2:
             return ""
-        means = {label: sum(values) / len(values) for label, values in self.pcc.items()}
         label = max(means, key=lambda name: means[name])
-        return f"{label} (PCC {means[label]:.3f} over {len(self.pcc[label])})"
+        return f"{label} ({means[label]:.3f})"
 
     def used(self) -> str:
         """What each node uses of its processors, its memory and its card, as its last message had it."""

@@ -98,8 +98,13 @@ def out_of_reach(name: str, folders: Sequence[Path] = ()) -> tuple[Path, ...]:
 def _find(name: str, folders: Sequence[Path]) -> Dataset:
     everything = _everything(folders)
     if name not in everything:
-        looked = f"in {', '.join(map(shown, folders))}" if folders else "here (no data folder: --data or $SPADIT_DATA)"
-        raise BadInput(f"There is no dataset {name!r} {looked}; {nearest(name, list(everything))}")
+        if not folders:
+            raise BadInput(
+                f"There is no dataset {name!r} without a data folder, and none is given; name it with --data FOLDER or "
+                f"$SPADIT_DATA. Known without one: {', '.join(everything)}."
+            )
+        where = ", ".join(map(shown, folders))
+        raise BadInput(f"There is no dataset {name!r} in {where}; {nearest(name, list(everything))}")
     return everything[name]
 
 

@@ -40,7 +40,7 @@ def scan(folders: Sequence[Path | str]) -> dict[str, Files]:
     """Every pair, whole or half, of the folders, by name; a folder that is itself a pair is found as well.
 
     A folder is a local path or a URI that can be listed. Raises `BadInput` for a folder that does not exist or holds no
-    pair, for a name that is not safe, for a name that two folders use, and for two files that are the same half.
+    pair, for a name that two folders use, and for two files that are the same half.
     """
     found: dict[str, Files] = {}
     for folder in dict.fromkeys(_resolved(given) for given in folders):
@@ -72,13 +72,20 @@ class FolderPair(Dataset):
     from_folders: ClassVar[bool] = True
 
     def present(self, folders: Sequence[Path]) -> str | None:
-        """The folder of the pair, or None where it is missing or half of it is."""
+        """The folder of the pair, or None where it is missing or half of it is, or its name will not do."""
+        if not SAFE.fullmatch(self.name):
+            return None
         files = find(self.name, folders)
         return shown(files.folder) if files is not None and files.whole else None
 
     def absence(self, folders: Sequence[Path]) -> str:
         """Which half is missing, or where the files are expected."""
         files = find(self.name, folders)
+        if files is not None and not SAFE.fullmatch(self.name):
+            return (
+                f"{shown(files.folder)} cannot name a dataset; expected letters, digits, '.', '_' and '-' only (80 at "
+                "most), so rename the folder"
+            )
         if files is not None:
             half = "sc.h5ad" if files.sc is None else "st.h5ad"
             return f"{shown(files.folder)} has no {half}; expected {LAYOUT}, so add that file"
@@ -88,7 +95,7 @@ class FolderPair(Dataset):
     def load(self, folders: Sequence[Path]) -> PairedSample:
         """Read it. Raises `BadInput` where it is missing, half of it is, or a file cannot be used."""
         files = find(self.name, folders)
-        if files is None or files.sc is None or files.st is None:
+        if self.present(folders) is None or files is None or files.sc is None or files.st is None:
             raise self.missing(folders)
         return read_pair(self.name, files.sc, files.st)
 
@@ -134,15 +141,10 @@ def _pairs(folder: Path) -> dict[str, Files]:
         children = sorted(name for name in folders if not name.startswith("."))
         found = {name: files for name in children if (files := pair_files(folders[name])) is not None}
     if not found:
-        raise BadInput(
-            f"The data folder {shown(folder)} has no pair; expected {LAYOUT}, so check the folder and the names."
-        )
-    for name, files in found.items():
-        if not SAFE.fullmatch(name):
-            raise BadInput(
-                f"{shown(files.folder)} cannot name a dataset; expected letters, digits, '.', '_' and '-' only "
-                "(80 at most), so rename the folder."
-            )
+        loose = [name for name in _listed(folder)[0] if name.lower().endswith((".h5ad", ".h5"))]
+        hint = f"give {' and '.join(sorted(loose)[:2])} a folder of their own, and" if loose else "check the folder and"
+        what = "those names" if loose else "the names"
+        raise BadInput(f"The data folder {shown(folder)} has no pair; expected {LAYOUT}, so {hint} {what}.")
     return found
 
 

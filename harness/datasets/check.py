@@ -24,6 +24,7 @@ def check(pair: PairedSample) -> dict[str, Any]:
         "name": pair.name,
         "id": pair.id,
         "synthetic": pair.synthetic,
+        "remarks": list(pair.remarks),
         "spots": len(pair.st),
         "cells": len(pair.sc),
         "st_genes": len(pair.st.genes),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.answer import checked, global_streams
 from harness.errors import BadInput
 from harness.pair import PairedSample
-from harness.predict.asked import checked_genes, read_genes
+from harness.predict.asked import ALL, checked_genes, read_genes, unmeasured
 from harness.predict.expected import Expected, expected_pcc
 from harness.predict.posing import AllMeasured, WithFurther, further_genes, posed, representative
 from harness.predict.prediction import Prediction, of_expected, provenance
@@ -26,7 +26,16 @@ from harness.trial import threads as limited
 from models.component import stem
 from models.method import Method, Problem, Skipped, refusal
 
-__all__ = ["Expected", "Prediction", "check_target", "predict", "read_genes", "write_prediction"]
+__all__ = [
+    "ALL",
+    "Expected",
+    "Prediction",
+    "check_target",
+    "predict",
+    "read_genes",
+    "unmeasured",
+    "write_prediction",
+]
 
 Listen = Callable[[float], None]
 
@@ -89,6 +98,7 @@ def predict(
         coordinates=problem.coordinates,
         expected=expected,
         provenance=facts,
+        names=tuple(pair.spot_names[row] for row in spots) if pair.spot_names else (),
     )
 
 

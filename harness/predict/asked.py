@@ -15,6 +15,20 @@ LISTS = (".txt", ".csv", ".tsv", ".list")
 """Endings that name a file rather than a gene."""
 
 
+ALL = "all"
+"""Asks for every gene that only the single cells have."""
+
+
+def unmeasured(pair: PairedSample) -> tuple[str, ...]:
+    """Every gene that ST has not measured and that some single cell has; `BadInput` where there is none."""
+    found = np.asarray((pair.sc.values > 0).sum(axis=0)).ravel()
+    st = set(pair.st.genes)
+    names = tuple(gene for gene, cells in zip(pair.sc.genes, found, strict=True) if cells and gene not in st)
+    if not names:
+        raise BadInput(f"{pair.name}: ST measured every gene that a single cell has; there is none to predict.")
+    return names
+
+
 def read_genes(given: str) -> tuple[str, ...]:
     """Gene names from `A,B,C`, from `@FILE`, or from the path of a file that exists, one name per line.
 

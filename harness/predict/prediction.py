@@ -28,6 +28,7 @@ class Prediction:
     """Predicted expression of genes that the spatial assay did not measure.
 
     genes: as asked for. spots: (n_spots,) rows in the ST file; spots without a visible count are not among them.
+    names: what the ST file calls those rows; their numbers, as text, where it does not tell them apart.
     values: (n_spots, n_genes) float32, log-normalised as in the benchmark. sd: the same shape, or None where the method
     has none; `provenance["sd"]` says what it is the spread of. coordinates: (n_spots, 2 or 3) or None.
     expected: the PCC to expect of each gene; None where no cross-validation was asked for.
@@ -41,6 +42,11 @@ class Prediction:
     coordinates: NDArray[np.float64] | None
     expected: Expected | None
     provenance: dict[str, Any]
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.spots):
+            object.__setattr__(self, "names", tuple(map(str, self.spots)))
 
 
 def provenance(pair: PairedSample, whole: Trial, problem: Problem, setting: Setting, folds: int) -> dict[str, Any]:
@@ -54,6 +60,7 @@ def provenance(pair: PairedSample, whole: Trial, problem: Problem, setting: Sett
         "dataset": pair.name,
         "dataset_id": pair.id,
         "synthetic": pair.synthetic,
+        "remarks": " ".join(pair.remarks),
         "method_id": stem(type(whole.method)),
         "method": canonical_text(whole.method),
         "variant_id": whole.variant_id,

@@ -29,8 +29,8 @@ def check_target(path: Path | str, overwrite: bool = False) -> None:
 def write_prediction(prediction: Prediction, path: Path | str, overwrite: bool = False) -> Path:
     """Write a prediction as AnnData, whole or not at all, and return the path; its folder is made if need be.
 
-    X: float32, spots x genes. layers["sd"] where the method has one. obs["spot"]: row in the ST file (its text is the
-    name of the spot). obsm["spatial"] where there are coordinates. var: expected_pcc, expected_pcc_low,
+    X: float32, spots x genes. layers["sd"] where the method has one. obs_names: as in the ST file; obs["spot"]: the row
+    there. obsm["spatial"] where there are coordinates. var: expected_pcc, expected_pcc_low,
     expected_pcc_high and similar_genes where there was a cross-validation. uns: provenance, as plain values.
     Raises `BadInput` where the file exists and is not to be overwritten, or the folder cannot be written.
     """
@@ -58,7 +58,7 @@ def _annotated(prediction: Prediction) -> Any:
     rows = prediction.spots.astype(np.int64)
     data = anndata.AnnData(
         prediction.values,
-        obs=pd.DataFrame({"spot": rows}, index=[str(row) for row in rows]),
+        obs=pd.DataFrame({"spot": rows}, index=list(prediction.names)),
         var=pd.DataFrame(index=list(prediction.genes)),
         uns={name: value for name, value in prediction.provenance.items() if value is not None},
     )

@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.errors import BadInput
 
-from .h5ad import Fields
-from .uri import shown
+from .h5ad import Fields, naming
+from .uri import file_name, shown
 
 _MISSING = frozenset({"", "nan", "NaN", "None", "<NA>"})
 
@@ -32,6 +32,15 @@ def check_names(genes: Sequence[str]) -> None:
                 "so add up or drop the repeated columns."
             )
         seen.add(gene)
+
+
+def check_halves(sc_path: Path, sc: Fields, st_path: Path, st: Fields) -> None:
+    """Raise `BadInput` for a pair whose two files were exchanged: only the single cells have places."""
+    if sc.placed and st.coordinates is None and not st.placed:
+        raise BadInput(
+            f"{shown(sc_path)} has obsm['spatial'] and {shown(st_path)} has none; expected the spatial assay as st and "
+            "the single cells as sc, so exchange the two names (or delete that slot of the single cells)."
+        )
 
 
 def check_orientation(sc_path: Path, sc: Fields, st_path: Path, st: Fields) -> None:
@@ -60,6 +69,29 @@ def check_orientation(sc_path: Path, sc: Fields, st_path: Path, st: Fields) -> N
 def _both(st: Fields, sc: Fields, part: str) -> str:
     """A word of the ST file's format, and of the SC file's where it has another."""
     return " or ".join(dict.fromkeys((getattr(st.axes, part), getattr(sc.axes, part))))
+
+
+def symbols_in(sc_path: Path, sc: Fields, st_path: Path, st: Fields) -> str | None:
+    """The sentence for two gene lists that share no name, where a column of one file has the names of the other."""
+    for path, others in ((st_path, sc.genes), (sc_path, st.genes)):
+        if file_name(path).lower().endswith(".h5ad") and (column := naming(path, others)) is not None:
+            return (
+                f"{shown(st_path)} and {shown(sc_path)}: SC and ST share no gene; expected the same gene names in "
+                f"both, but {shown(path)} has them in var[{column!r}], so make that its var_names."
+            )
+    return None
+
+
+def half_alike(st: Sequence[str], sc: Sequence[str]) -> str:
+    """A remark where more names agree up to upper and lower case than agree as they are; else ""."""
+    exact = set(st) & set(sc)
+    loosely = {gene.upper() for gene in st} & {gene.upper() for gene in sc}
+    if len(loosely) <= 2 * len(exact):
+        return ""
+    return (
+        f"{len(exact)} names are the same in ST and SC and {len(loosely)} are up to upper and lower case; only the "
+        "former are used, so write them alike."
+    )
 
 
 def no_shared(what: str, st: Sequence[str], sc: Sequence[str]) -> str:

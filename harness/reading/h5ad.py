@@ -6,7 +6,7 @@ read with h5py alone: that takes milliseconds where importing anndata takes seco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from harness.errors import BadInput
 
-from . import hdf5
+from . import elsewhere, hdf5
+from .elsewhere import integers
 from .hdf5 import attribute, damage, is_dataset, read, texts
 from .uri import shown
 
@@ -50,6 +51,9 @@ class Fields:
     genes: var_names. names: obs_names. values: (n, g). kind: as declared in `uns`, or None.
     column: (n,) the first of the asked obs columns that exists, missing values as None; None where there is none.
     coordinates: obsm["spatial"] or None. synthetic: the note of invented data, else "".
+    placed: whether the file has places of its rows, read or not.
+    counts_in: where the file keeps integers, if the values read have fractions and nothing says what they are; else "".
+    hint: where what is missing, places or cell types, may be meant by another name; else "".
     """
 
     genes: tuple[str, ...]
@@ -60,6 +64,9 @@ class Fields:
     coordinates: NDArray[np.float64] | None = None
     synthetic: str = ""
     axes: Axes = Axes()
+    placed: bool = False
+    counts_in: str = ""
+    hint: str = ""
 
 
 def read_fields(path: Path, columns: Sequence[str], spatial: bool, raw: bool = False) -> Fields:
@@ -70,6 +77,12 @@ def read_fields(path: Path, columns: Sequence[str], spatial: bool, raw: bool = F
     """
     with _opened(path) as file:
         return _fields(path, file, columns, spatial, raw)
+
+
+def naming(path: Path, genes: Collection[str]) -> str | None:
+    """The column of var with the most of those genes, where the file is AnnData and a column has any."""
+    with _opened(path) as file, damage(path, "var", ANNDATA):
+        return elsewhere.naming(file, genes)
 
 
 def read_x(path: Path, dtype: DTypeLike = np.float64) -> Fields:
@@ -117,7 +130,21 @@ def _fields(path: Path, file: Any, columns: Sequence[str], spatial: bool, raw: b
     if spatial and "obsm/spatial" in file:
         with damage(path, "obsm['spatial']", ANNDATA):
             coordinates = _coordinates(file["obsm/spatial"])
-    return Fields(genes, names, values, kind or None, labels, coordinates, synthetic)
+    with damage(path, "its other fields", ANNDATA):
+        counts_in = "" if kind or raw or integers(values.data) else elsewhere.counts(file, where)
+        hint = elsewhere.places(file) if spatial else elsewhere.cell_types(file)
+    return Fields(
+        genes,
+        names,
+        values,
+        kind or None,
+        labels,
+        coordinates,
+        synthetic,
+        placed="obsm/spatial" in file,
+        counts_in=counts_in,
+        hint=hint if (coordinates if spatial else labels) is None else "",
+    )
 
 
 def _index(frame: Any) -> tuple[str, ...]:

@@ -45,8 +45,8 @@ def read_half(path: Path, half: str, columns: Sequence[str]) -> Fields:
             "file or that slot."
         )
     if half == "sc":
-        return dataclasses.replace(fields, column=_types(beside, fields.names))
-    return dataclasses.replace(fields, coordinates=_places(beside, fields.names))
+        return dataclasses.replace(fields, column=_types(beside, fields.names), hint="")
+    return dataclasses.replace(fields, coordinates=_places(beside, fields.names), hint="")
 
 
 def _beside(path: Path, half: str, stem: str) -> Path | None:

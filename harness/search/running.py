@@ -83,7 +83,7 @@ def search(
     resources = Resources(address, cpus_per_trial, gpus_per_trial, max_concurrent, timeout, checkpoint_every)
     where = Store(store)
     folders = data_folders(data)
-    pairs = _pairs(asked, folders, strict)
+    pairs = looked_at(asked, folders, strict)
     with connected(resources) as there:
         winners = _searched(asked, trials, where, pairs, resources, there, storage, progress)
         if not winners:
@@ -96,7 +96,7 @@ def search(
     return Found(tuple(winners), results)
 
 
-def _pairs(asked: Search, folders: Sequence[Any], strict: bool) -> dict[str, PairedSample]:
+def looked_at(asked: Search, folders: Sequence[Any], strict: bool) -> dict[str, PairedSample]:
     """The datasets that the search looks at. Of a nested search, those that are there; elsewhere, all have to be."""
     entries = {name: present(name, folders) for name in asked.needed}
     absent = [entry for entry in entries.values() if not entry.present]

@@ -104,19 +104,28 @@ def _trials(rate: Mapping[str, Any]) -> Any:
 
 def _notes(rate: Mapping[str, Any]) -> Iterator[str]:
     yield from _shared(rate["trials"])
-    commands: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
+    commands: dict[str, list[tuple[str, str]]] = {}
     for trial in rate["trials"]:
         where = f"fold {trial['fold']}, seed {_span(trial['seeds'])}"
         if trial.get("reason"):
-            yield f"{where}: {trial['status']} ({trial['cause']}): {trial['reason']}"
+            reasons.setdefault(f"{trial['status']} ({trial['cause']}): {trial['reason']}", []).append(where)
         for earlier in trial["superseded"]:
             pcc = _short(earlier["means"].get("pcc"))
             yield f"{where}: replaces a record of {earlier['started_at']} by code {earlier['code'][:8]}, PCC {pcc}"
         # Of a whole cell, only what is not as it should be: the command for all of it is printed once, below.
         if "gene" in rate or trial["status"] != "ok" or trial["code_is_todays"] is False:
-            commands.setdefault(f"{trial['rerun'] or 'no command'}\n  {trial['rerun_note']}", []).append(where)
-    for command, places in commands.items():
-        yield f"{'; '.join(places)}: {command}"
+            commands.setdefault(trial["rerun_note"], []).append((where, trial["rerun"] or "no command"))
+    for reason, places in reasons.items():
+        yield f"{_places(places)}: {reason}"
+    for note, again in commands.items():
+        alike = {command for _, command in again}
+        likewise = "" if len(alike) == 1 else f" ({len(alike) - 1} more likewise, each with its own --fold or --seeds)"
+        yield f"{_places([where for where, _ in again])}: {again[0][1]}{likewise}\n  {note}"
+
+
+def _places(places: Sequence[str]) -> str:
+    return "; ".join(places) if len(places) <= 2 else f"{places[0]} and {len(places) - 1} more"
 
 
 def _shared(trials: Sequence[Mapping[str, Any]]) -> Iterator[str]:

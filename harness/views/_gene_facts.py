@@ -75,7 +75,7 @@ def _no_rows(store: Store, found: Target, rows: pd.DataFrame) -> str:
         return "no trial that holds it out is finished, with a file that is whole"
     raise BadInput(
         f"{found.dataset} has no gene {found.gene!r} among the {len(set(known))} that {found.asked.name} holds out; "
-        f"{_close(found.gene, known)}"
+        f"{_close(found.gene, known)} Genes that were not measured are for `spadit predict`."
     )
 
 

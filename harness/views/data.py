@@ -35,7 +35,7 @@ def print_listing(facts: list[dict[str, Any]]) -> None:
     table = listing(
         "dataset", "here", "technology, tissue, organism", "known size", "Table 1 preset", "where, or source"
     )
-    for fact in facts:
+    for fact in sorted(facts, key=lambda fact: not fact["present"]):
         known = Facts(**fact["facts"])
         what = ", ".join(known.text(name) for name in ("technology", "tissue", "organism") if getattr(known, name))
         what = (what or fact["title"]) + (f" ({fact['synthetic']})" if fact["synthetic"] else "")
@@ -86,6 +86,8 @@ def _said(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "dataset",
         f"{facts['dataset']} (content {facts['id']})" + (f": {facts['synthetic']}" if facts["synthetic"] else ""),
     )
+    for remark in facts["remarks"]:
+        yield "look at", remark
     empty = f", {facts['empty_spots']} of them without a shared gene" if facts["empty_spots"] else ""
     yield "spots", f"{facts['spots']}{empty}; coordinates: {facts['coordinates'] or 'none'}"
     if facts["spot_labels"] is not None:

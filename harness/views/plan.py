@@ -62,6 +62,7 @@ def plan_facts(plan: Plan, retry_failed: bool = False, stale: bool = False) -> d
         "datasets": {name: {"spots": len(p.st), "cells": len(p.sc), "id": p.id} for name, p in plan.pairs.items()},
         "damaged": dict(plan.damaged),
         "excluded": [dict(e) for e in plan.excluded],
+        "remarks": [f"{name}: {remark}" for name, pair in plan.pairs.items() for remark in pair.remarks],
         "flags": list(plan.experiment.protocol.flags + plan.experiment.task.flags),
     }
 
@@ -84,6 +85,8 @@ def print_plan(facts: dict[str, Any]) -> None:
         out.print(line, markup=False, soft_wrap=True)
     for said in facts["damaged"].values():
         out.print(f"damaged, to be set aside and run again: {said}", markup=False, soft_wrap=True)
+    for remark in facts["remarks"]:
+        out.print(remark, markup=False, soft_wrap=True)
     for flag in facts["flags"]:
         out.print(f"note: {escape(flag)}")
     for line in _what_fits(facts):

@@ -11,6 +11,12 @@ from rich.markup import escape
 from harness.predict import Prediction
 from harness.views.console import console, listing
 
+CHOSEN = {
+    "tuned on these genes": "on measured genes of this dataset, which flatters the expected PCC.",
+    "elsewhere": "on other datasets, so the expected PCC owes them nothing.",
+}
+"""What is said of settings that were not left as they were."""
+
 MOST = 20
 """How many genes are printed; all are in the file and in `--json`."""
 
@@ -46,8 +52,11 @@ def print_predict(facts: Mapping[str, Any]) -> None:
         f"{facts['file']}: {facts['spots']} spots x {len(genes)} genes by {made['method_id']}, from {made['panel']} "
         "measured genes"
     )
+    say(f"Values: {made['scale']}.")
     if made["synthetic"]:
         say(f"Not real data: {made['synthetic']}.")
+    if made["remarks"]:
+        say(made["remarks"])
     if facts["has_sd"]:
         say(f"sd: {made['sd']}")
     numbers = ("mean", "sd over spots", "expected PCC", "80 % interval")
@@ -70,4 +79,4 @@ def print_predict(facts: Mapping[str, Any]) -> None:
         f"{made['cv_covered']:.0%} of the intervals hold."
     )
     if made["selection"] != "untuned":
-        say(f"Settings of the method: {made['selection']}.")
+        say(f"The settings of {made['method_id']} were chosen {CHOSEN[made['selection']]}")

@@ -20,7 +20,7 @@ import psutil
 
 from harness import submit
 from harness.cluster.connection import processors
-from harness.experiment import load_experiment
+from harness.drivers import load_experiment
 from harness.protocol import KFold
 
 

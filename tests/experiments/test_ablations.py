@@ -10,7 +10,8 @@ from experiments._spadit import SIZES, at_row
 from experiments.presets import TABLE_1, Preset
 from harness import ByDataset
 from harness.datasets import known
-from harness.experiment import load_experiment, method_on
+from harness.drivers import load_experiment
+from harness.experiment import method_on
 from models.component import canonical
 from models.spadit import SpaDiT
 from models.spadit.backbones.transformer import Transformer

@@ -8,7 +8,7 @@ import pytest
 
 from experiments._roster import everybody, published
 from harness.datasets import known
-from harness.experiment import load_experiment
+from harness.drivers import load_experiment
 from models.method import absent_packages
 from tests.contracts.problems import METHODS
 

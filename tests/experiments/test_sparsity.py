@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments._roster import DATASETS, everybody
 from harness.datasets import known
-from harness.experiment import load_experiment
+from harness.drivers import load_experiment
 from harness.protocol import PerEntry, Protocol, pose, prepare
 from tests.conftest import tiny_pair
 from tests.contracts.problems import METHODS

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from harness.datasets.simulated import simulate, write_pair
-from harness.experiment import load_experiment
+from harness.drivers import load_experiment
 from harness.pair import Assay
 from harness.record import Record
+from harness.store import Store
 from tests.conftest import Spadit
 
 DRIVER = """
@@ -109,7 +110,7 @@ def test_bad_data_are_one_sentence_and_nothing_is_written(spadit: Spadit, own: P
         (["run", "nothing.py"], "There is no file nothing.py"),
         (["run", "quickstart", "--dataset", "smalll"], "did you mean small"),
         (["run", "quickstart", "--dataset", "MG"], "MG"),
-        (["run", "quickstart", "--variant", "SpaDIT"], "did you mean SpaDiT"),
+        (["run", "quickstart", "--variant", "SpaDITT"], "did you mean SpaDiT"),
         (["run", "quickstart", "--fold", "9"], "folds 0 to 4"),
         (["run", "quickstart", "--keep-predictions", "some"], "first-seed"),
         (["run", "quickstart", "--cpus-per-trial", "0"], "cpus_per_trial"),
@@ -235,6 +236,33 @@ def test_a_dataset_of_the_experiment_that_is_absent_is_left_out_with_the_reason(
     (excluded,) = json.loads(out)["excluded"]
     assert excluded["dataset"] == "MG"
     assert excluded["reason"]
+
+
+@pytest.mark.ray
+def test_what_files_leave_open_is_said_before_a_run_and_kept_beside_its_scores(
+    spadit: Spadit, own: Path, tmp_path: Path
+) -> None:
+    rewrite(own / "small" / "st.h5ad", scaled)
+    at = ("--data", own, "--dataset", "small", "--store", tmp_path / "S")
+
+    assert "ST: values have fractions" in " ".join(spadit("data", "check", "small", "--data", own)[1].split())
+    assert "small: ST: values have fractions" in spadit("plan", "quickstart", *at)[1]
+    code, _, said = spadit("run", "quickstart", "--variant", "gene mean", "--variant", "low-rank ridge", *at)
+
+    assert code == 0, said
+    assert "small: ST: values have fractions" in said
+    (remark,) = Store(tmp_path / "S").asked("quickstart")[-1].datasets["small"]["remarks"]
+    assert remark.startswith("ST: values have fractions")
+    where = ("--data", own, "--genes", "all", "--folds", "0", "--out", tmp_path / "p.h5ad")
+    assert "ST: values have fractions" in spadit("predict", "small", "--method", "LowRankRidge", *where)[1]
+
+
+def scaled(data: ad.AnnData) -> ad.AnnData:
+    """As ambient RNA is taken out of counts, with genes left that only the single cells have."""
+    data.X = data.X * np.float32(0.93)
+    data.layers.clear()
+    data.uns.clear()
+    return data[:, :-3].copy()
 
 
 @pytest.mark.ray

@@ -65,6 +65,20 @@ def test_a_search_from_command_to_report(spadit: Spadit, words: list[str], tmp_p
     assert "3 configurations in each of 2 folds" in spadit("explain", "searched/toy (tuned)/tiny", "--store", "S")[1]
 
 
+@pytest.mark.ray
+def test_a_plan_says_what_a_search_comes_to_and_what_is_left_of_it(spadit: Spadit, words: list[str]) -> None:
+    plan = json.loads(spadit(*words, "--plan", "--json")[1])
+    assert [(s["fold"], s["parts"], s["done"], s["to_run"]) for s in plan["studies"]] == [(0, 2, 0, 3), (1, 2, 0, 3)]
+    assert plan["trials_to_run"] == 12
+    assert not Path("S").exists()
+
+    code, _, said = spadit(*words, "--fold", "1")
+    assert code == 0, said
+    plan = json.loads(spadit(*words, "--plan", "--json")[1])
+    assert [(s["fold"], s["done"], s["to_run"]) for s in plan["studies"]] == [(0, 0, 3), (1, 3, 0)]
+    assert "2 studies of 3 configurations by pcc: at most 6 trials to run" in spadit(*words, "--plan")[1]
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [
@@ -94,7 +108,7 @@ def test_run_and_tune_say_which_of_them_asks_what(spadit: Spadit, words: list[st
     (tmp_path / "grid.py").write_text("from harness import Experiment\nfrom tests.toys import Noise\n"
                                       "EXPERIMENT = Experiment('g', {'n': Noise()}, ['tiny'])\n")  # fmt: skip
 
-    assert "is a Search; `spadit tune` asks it; expected a harness.Experiment" in spadit("run", "mine.py")[2]
+    assert "is a Search; `spadit tune` asks it (with --plan: what it comes to); expected" in spadit("run", "mine.py")[2]
     assert (
         "is an Experiment; `spadit run` asks it; expected a harness.Search"
         in spadit("tune", "grid.py", "--trials", "2")[2]
@@ -102,7 +116,7 @@ def test_run_and_tune_say_which_of_them_asks_what(spadit: Spadit, words: list[st
 
 
 def test_the_searches_of_the_house_can_be_asked(spadit: Spadit) -> None:
-    from harness.experiment import load_question
+    from harness.drivers import load_question
     from harness.methods import methods_by_name
     from harness.search import Search
 

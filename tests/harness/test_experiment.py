@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.drivers import load_driver, load_experiment
 from harness.errors import BadInput
-from harness.experiment import Experiment, load_driver, load_experiment
+from harness.experiment import Experiment, alike
 from harness.protocol import KFold
 from tests.toys import Noise, VisibleMean
 
@@ -62,6 +63,9 @@ def test_narrowing_keeps_identities() -> None:
         ({"seeds": [0.5]}, "seed 0.5"),
         ({"sampling_rates": [0]}, "sampling rate of 0"),
         ({"folds": [3]}, "folds 0 to 2"),
+        ({"folds": 5}, r"folds is 5; give the values, such as \(0, 1\)"),
+        ({"seeds": 3}, r"seeds is 3; give the values, such as range\(3\)"),
+        ({"sampling_rates": 0.5}, "sampling_rates is 0.5; give the values"),
     ],
 )
 def test_what_cannot_run_is_refused_when_it_is_made(changes: dict[str, object], words: str) -> None:
@@ -72,6 +76,13 @@ def test_what_cannot_run_is_refused_when_it_is_made(changes: dict[str, object], 
 def test_an_unknown_variant_gets_the_nearest_label() -> None:
     with pytest.raises(BadInput, match="did you mean noise"):
         experiment().narrowed(variants=["nosie"])
+
+
+@pytest.mark.parametrize("spelling", ["Noise", "NOISE", "no-ise", " no_ise "])
+def test_a_variant_may_be_spelt_in_any_way_that_means_no_other(spelling: str) -> None:
+    assert list(experiment().narrowed(variants=[spelling]).variants) == ["noise"]
+    assert alike("w/ U-Net", ["w U Net", "w/ u-net", "W/ U-NET"]) == "w/ U-Net"  # two are meant: as it was given
+    assert alike("noise", ["noise", "Noise"]) == "noise"
 
 
 def test_an_unknown_experiment_gets_the_nearest_name() -> None:
@@ -87,6 +98,10 @@ def test_an_unknown_experiment_gets_the_nearest_name() -> None:
         ("def f(:\n", "line 1"),
         ("import no_such_module\n", "No module named 'no_such_module'"),
         ("EXPERIMENT = 3\n", "is an int"),
+        ("x = 1\n\ny = 1 / 0\n", "line 3, stopped with ZeroDivisionError: division by zero;"),
+        ("from models.spadit import SpaDiT\nx = SpaDiT(backbne=1)\n", r"line 2, .*\(did you mean backbone\?\)"),
+        ("from models.spadit import SpaDiT\nx = SpaDit()\n", r"line 2, .*\(did you mean SpaDiT\?\)"),
+        ("import models.spadit as s\nx = s.SpaDit()\n", r"line 2, .*\(did you mean SpaDiT"),
     ],
 )
 def test_a_file_that_is_no_experiment_is_refused_by_name(tmp_path: Path, source: str | None, words: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from harness.datasets.simulated import simulate
 from harness.errors import BadInput
 from harness.pair import Assay, PairedSample
-from harness.predict import Prediction, check_target, predict, read_genes, write_prediction
+from harness.predict import Prediction, check_target, predict, read_genes, unmeasured, write_prediction
 from harness.protocol import Protocol
 from harness.views.predict import MOST, predict_facts, print_predict
 from models.baselines.spage import SpaGE
@@ -37,6 +37,28 @@ def prediction() -> Prediction:
 
 # ---------------------------------------------------------------------------------------------------------------
 # Names
+
+
+def test_all_are_the_genes_that_a_cell_has_and_the_assay_did_not_measure() -> None:
+    pair = tiny_pair()
+    assert unmeasured(pair) == tuple(g for g in pair.sc.genes if g not in pair.st.genes and cells_with(pair, g))
+    with pytest.raises(BadInput, match="none to predict"):
+        unmeasured(dataclasses.replace(pair, st=pair.sc, coordinates=None, spot_labels=None))
+
+
+def cells_with(pair: PairedSample, gene: str) -> int:
+    return int((pair.sc.values[:, pair.sc.columns([gene])] > 0).sum())
+
+
+def test_spots_keep_the_names_that_their_file_gives_them(tmp_path: Path) -> None:
+    pair = tiny_pair()
+    named = dataclasses.replace(pair, spot_names=tuple(f"AAC{i}-1" for i in range(len(pair.st))))
+    for given, first in ((named, "AAC0-1"), (pair, "0"), (dataclasses.replace(pair, spot_names=("x",) * 48), "0")):
+        found = predict(given, LowRankRidge(), ONLY_SC, folds=0)
+        path = write_prediction(found, tmp_path / f"{first}.h5ad", overwrite=True)
+        back = anndata.read_h5ad(path)
+        assert back.obs_names[0] == first
+        assert back.obs["spot"].tolist() == found.spots.tolist()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 
 from harness import BadInput, ByDataset, Experiment, Holdout
 from harness.datasets.simulated import write_pair
-from harness.experiment import load_experiment, method_on
+from harness.drivers import load_experiment
+from harness.experiment import method_on
 from harness.results import make_plan
 from harness.store import Store
 from harness.views.plan import plan_facts, print_plan

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.drivers import load_experiment
 from harness.errors import BadInput
-from harness.experiment import load_experiment
 from models.component import canonical, source_hash
 from models.method import Method
 

@@ -18,7 +18,7 @@ import pytest
 
 from harness.datasets import load
 from harness.datasets.simulated import simulate, write_pair
-from harness.experiment import load_experiment
+from harness.drivers import load_experiment
 from harness.protocol import prepare
 from harness.record import Record
 from harness.store import Store

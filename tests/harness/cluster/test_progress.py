@@ -27,13 +27,17 @@ def test_the_line_counts_what_finished_failed_and_was_skipped() -> None:
     assert progress.counts == {"ok": 1, "failed": 1, "skipped": 1}
 
 
-def test_best_so_far_is_the_label_with_the_highest_mean() -> None:
-    progress = Progress(IDS, {"t0": "a", "t1": "a", "t2": "b", "t3": "b"}, show=False)
+def test_who_leads_is_said_of_rows_that_are_done_and_of_no_other() -> None:
+    progress = Progress(IDS, {"t0": "a", "t1": "a", "t2": "b", "t3": "c"}, show=False)
 
-    for trial, pcc in (("t0", 0.9), ("t1", 0.1), ("t2", 0.6)):
+    for trial, pcc in (("t0", 0.9), ("t2", 0.6)):
         progress.told(finished(trial, pcc=pcc))
+    assert progress.best() == ""  # a has a trial left, and b alone leads nobody
 
-    assert progress.best() == "b (PCC 0.600 over 1)"
+    progress.told(finished("t1", pcc=0.1))
+    assert progress.best() == "b (0.600)"
+    progress.told(finished("t3", pcc=0.7))
+    assert progress.line().endswith("highest PCC of the rows that are done: c (0.700)")
 
 
 def test_a_cheap_trial_weighs_little_in_the_time_that_is_left() -> None:

@@ -117,10 +117,27 @@ def test_a_folder_may_not_take_the_name_of_a_bundled_dataset(data: Path) -> None
         listing([data])
 
 
-def test_unsafe_names_are_refused(data: Path) -> None:
+def test_a_name_that_is_not_safe_is_refused_and_bars_no_other(data: Path) -> None:
+    write_pair(simulate(20, 15, 12, name="other"), data)
     (data / "mine").rename(data / "my tissue; rm")
+    (entry,) = (each for each in listing([data]) if each.name == "my tissue; rm")
+    assert not entry.present
+    assert "letters, digits" in entry.reason
     with pytest.raises(BadInput, match="letters, digits"):
+        load("my tissue; rm", [data])
+    assert load("other", [data]).name == "other"
+
+
+def test_a_pair_without_a_folder_of_its_own_is_told_to_get_one(data: Path) -> None:
+    for half in ("sc", "st"):
+        (data / "mine" / f"{half}.h5ad").rename(data / f"brain_{half}.h5ad")
+    with pytest.raises(BadInput, match=r"give brain_sc\.h5ad and brain_st\.h5ad a folder of their own"):
         listing([data])
+
+
+def test_without_a_data_folder_the_refusal_says_how_to_give_one() -> None:
+    with pytest.raises(BadInput, match=r"--data FOLDER or \$SPADIT_DATA.*: pbmc_tissue, "):
+        load("my_tissue", [])
 
 
 def test_a_bad_file_is_refused_by_its_path(data: Path) -> None:
