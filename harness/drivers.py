@@ -109,6 +109,8 @@ def _stopped(error: Exception, path: Path, module: ModuleType) -> str:
         name, known = error.name, [given for given in vars(module) if not given.startswith("_")]
     elif isinstance(error, AttributeError) and error.name is not None:
         name, known = error.name, [given for given in dir(error.obj) if not given.startswith("_")]
+    if "non-frozen dataclass" in said:
+        said += ": a method is a @dataclass(frozen=True)"
     meant = f" ({nearest(name, known).rstrip('.')})" if name and known else ""
     return f"{f', line {lines[-1]},' if lines else ''} stopped with {said}{meant}"
 

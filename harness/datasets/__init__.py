@@ -19,7 +19,7 @@ from models.component import nearest
 from ._base import LAYOUT, Dataset, Entry, Facts
 from ._download import Patience
 from ._fetch import fetch
-from ._folders import FolderPair, scan
+from ._folders import SAFE, FolderPair, loose, scan
 
 __all__ = [
     "LAYOUT",
@@ -98,14 +98,23 @@ def out_of_reach(name: str, folders: Sequence[Path] = ()) -> tuple[Path, ...]:
 def _find(name: str, folders: Sequence[Path]) -> Dataset:
     everything = _everything(folders)
     if name not in everything:
-        if not folders:
-            raise BadInput(
-                f"There is no dataset {name!r} without a data folder, and none is given; name it with --data FOLDER or "
-                f"$SPADIT_DATA. Known without one: {', '.join(everything)}."
-            )
-        where = ", ".join(map(shown, folders))
-        raise BadInput(f"There is no dataset {name!r} in {where}; {nearest(name, list(everything))}")
+        raise BadInput(f"There is no dataset {name!r} {_what_is_there(name, folders, list(everything))}")
     return everything[name]
+
+
+def _what_is_there(name: str, folders: Sequence[Path], names: Sequence[str]) -> str:
+    """The rest of the sentence on a dataset that there is not: what to do."""
+    if not folders:
+        return (
+            "without a data folder, and none is given; name it with --data FOLDER or $SPADIT_DATA. Known without one: "
+            f"{', '.join(names)}."
+        )
+    for folder in folders if SAFE.fullmatch(name) else ():
+        if files := loose(folder / name):
+            return (
+                f"in {shown(folder / name)}, which holds {' and '.join(files[:3])}; expected {LAYOUT}, so rename them."
+            )
+    return f"in {', '.join(map(shown, folders))}; {nearest(name, list(names))}"
 
 
 def _everything(folders: Sequence[Path]) -> dict[str, Dataset]:

@@ -88,7 +88,9 @@ class FolderPair(Dataset):
             )
         if files is not None:
             half = "sc.h5ad" if files.sc is None else "st.h5ad"
-            return f"{shown(files.folder)} has no {half}; expected {LAYOUT}, so add that file"
+            others = [name for name in loose(files.folder) if name not in ("sc.h5ad", "st.h5ad")]
+            do = f"rename {others[0]!r} if that is it" if others else "add that file"
+            return f"{shown(files.folder)} has no {half}; expected {LAYOUT}, so {do}"
         source = f"; its source: {self.facts.text('source')}" if self.facts.source else ""
         return f"expected {LAYOUT.replace('NAME', self.name)} in a data folder D, so put it there{source}"
 
@@ -121,6 +123,21 @@ def pair_files(folder: Path, name: str = "") -> Files | None:
     return None if halves["sc"] is None and halves["st"] is None else Files(folder, halves["sc"], halves["st"])
 
 
+def _what_to_do(folder: Path) -> str:
+    """With a data folder that has no pair, by the AnnData files that are in it or one folder further down."""
+    if own := loose(folder):
+        return f"give {' and '.join(own[:2])} a folder of their own, and those names"
+    for name, below in sorted(_listed(folder)[1].items()):
+        if own := loose(below):
+            return f"rename {' and '.join(f'{name}/{file}' for file in own[:2])}"
+    return "check the folder and the names"
+
+
+def loose(folder: Path) -> list[str]:
+    """Names of the AnnData and 10x files that lie in a folder."""
+    return sorted(name for name in _listed(folder)[0] if name.lower().endswith((".h5ad", ".h5")))
+
+
 def _listed(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     try:
         return listed(folder)
@@ -141,10 +158,7 @@ def _pairs(folder: Path) -> dict[str, Files]:
         children = sorted(name for name in folders if not name.startswith("."))
         found = {name: files for name in children if (files := pair_files(folders[name])) is not None}
     if not found:
-        loose = [name for name in _listed(folder)[0] if name.lower().endswith((".h5ad", ".h5"))]
-        hint = f"give {' and '.join(sorted(loose)[:2])} a folder of their own, and" if loose else "check the folder and"
-        what = "those names" if loose else "the names"
-        raise BadInput(f"The data folder {shown(folder)} has no pair; expected {LAYOUT}, so {hint} {what}.")
+        raise BadInput(f"The data folder {shown(folder)} has no pair; expected {LAYOUT}, so {_what_to_do(folder)}.")
     return found
 
 

@@ -3,6 +3,25 @@
 Two steps. `prepare` does once per pair what no fold changes (panel, SC reference); its result is read-only and
 shared between trials. `pose` makes one fold's `Problem`, which holds no value of a held-out gene, and its `Truth`,
 which goes to the scorer only.
+
+What other files call "protocol section N":
+
+1. The task. Given spots with the visible genes and cells with all of them, return the held-out genes at every spot, on
+   the log-normalised scale; or, where single entries are hidden, those entries, which alone are scored.
+2. What may be seen. The visible genes, all of the single cells, their types, and the places of the spots; of the
+   spatial file nothing else, and nothing that was computed from a held-out value, were it only a total or a zero.
+3. Which genes. A panel that is fixed before the split and is part of the task; every panel gene held out once; folds by
+   name. What chose a setting is never scored for it: settings are chosen elsewhere, or within each fold, or the row
+   says "tuned on these genes".
+4. Sparsity. The visible counts are thinned, seeded and nested; the truth stays as it was measured.
+5. Metrics. PCC, SSIM, RMSE and JS of each gene over the spots; a prediction that is flat scores as one that says
+   nothing; nothing that is not finite is repaired. Metrics have versions.
+6. The accuracy score. Over the genes of all folds, the mean of each metric; among the variants that have every fold,
+   the rank of each mean; of the four ranks, the mean. Controls and what the audit did not clear stand outside.
+7. Uncertainty. The gene is the unit on a dataset, and the dataset across them; everything is paired over the same
+   genes, folds and seeds, and adjusted (Holm) for how much is compared.
+8. Controls and ceiling. Every comparison carries the gene mean, the spot total, the nearest cells and a closed-form
+   ridge, the bar; the ceiling is what one half of the truth's counts scores against the other.
 """
 
 from __future__ import annotations

@@ -100,6 +100,10 @@ def test_an_unknown_experiment_gets_the_nearest_name() -> None:
         ("EXPERIMENT = 3\n", "is an int"),
         ("x = 1\n\ny = 1 / 0\n", "line 3, stopped with ZeroDivisionError: division by zero;"),
         ("from models.spadit import SpaDiT\nx = SpaDiT(backbne=1)\n", r"line 2, .*\(did you mean backbone\?\)"),
+        (
+            "import dataclasses\nfrom models.method import Method\n@dataclasses.dataclass\nclass M(Method):\n  x = 1\n",
+            r"line 3, .*non-frozen.*: a method is a @dataclass\(frozen=True\);",
+        ),
         ("from models.spadit import SpaDiT\nx = SpaDit()\n", r"line 2, .*\(did you mean SpaDiT\?\)"),
         ("import models.spadit as s\nx = s.SpaDit()\n", r"line 2, .*\(did you mean SpaDiT"),
     ],

@@ -135,6 +135,20 @@ def test_a_pair_without_a_folder_of_its_own_is_told_to_get_one(data: Path) -> No
         listing([data])
 
 
+@pytest.mark.parametrize("halves", [("sc", "st"), ("st",)])
+def test_files_of_another_name_in_the_right_folder_are_to_be_renamed(data: Path, halves: tuple[str, ...]) -> None:
+    write_pair(simulate(20, 15, 12, name="other"), data)
+    for half in halves:
+        (data / "mine" / f"{half}.h5ad").rename(data / "mine" / f"my_{half}.h5ad")
+    with pytest.raises(BadInput, match="rename") as caught:
+        load("mine", [data])
+    assert "my_st.h5ad" in str(caught.value)
+    shutil.rmtree(data / "other")
+    if len(halves) == 2:
+        with pytest.raises(BadInput, match=r"rename mine/my_sc\.h5ad and mine/my_st\.h5ad"):
+            listing([data])
+
+
 def test_without_a_data_folder_the_refusal_says_how_to_give_one() -> None:
     with pytest.raises(BadInput, match=r"--data FOLDER or \$SPADIT_DATA.*: pbmc_tissue, "):
         load("my_tissue", [])
