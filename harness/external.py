@@ -32,6 +32,9 @@ from models.method import Array, Method, Problem, Run
 Floats = NDArray[np.float64]
 Leak = Callable[[Problem, Floats], Floats]
 
+FOLD = "{fold}"
+"""In the name of a file with answers: stands for the number of the fold that it answers."""
+
 
 @dataclass(frozen=True)
 class External(Method):
@@ -70,7 +73,8 @@ class Scored:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"name": self.name, "trial_id": self.record.trial_id, "means": self.record.means} | self.audit.to_json()
+        facts = {"name": self.name, "fold": self.record.fold, "trial_id": self.record.trial_id}
+        return facts | {"means": self.record.means} | self.audit.to_json()
 
 
 def named_files(given: Sequence[str]) -> dict[str, Path]:
@@ -86,19 +90,56 @@ def named_files(given: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def answers_by_fold(files: Mapping[str, Path], folds: Sequence[int]) -> list[dict[str, Path]]:
+    """For each fold, name -> the file that answers it: what was named, with the fold's number in place of `{fold}`.
+
+    Raises `BadInput` where one file is named for several folds, or the file of one of several is not there.
+    """
+    found = [{name: Path(str(path).replace(FOLD, str(fold))) for name, path in files.items()} for fold in folds]
+    if len(folds) == 1:
+        return found
+    for name, path in files.items():
+        if FOLD not in str(path):
+            raise BadInput(
+                f"--prediction {name}={path} is one file, and the task has {len(folds)} folds; write {FOLD} where a "
+                f"file's name has the number of its fold, as in {name}=answers/{FOLD}.csv."
+            )
+    if missing := [path for each in found for path in each.values() if not path.exists()]:
+        raise BadInput(
+            f"{missing[0]} is not there ({len(missing)} of {len(folds) * len(files)} files are not); expected an "
+            f"answer to each of the folds {', '.join(map(str, folds))}, so make it, or score the folds that are "
+            "answered one by one: --task with the task.json of one."
+        )
+    return found
+
+
 def score_task(
     asked: AskedElsewhere, pair: PairedSample, files: Mapping[str, Path], store: Store, rows: Any = None
 ) -> list[Scored]:
-    """Score files as answers to an exported task, into the store; see `spadit score --task`.
+    """Score files as answers to an exported task; see `score_tasks`."""
+    return score_tasks([asked], pair, [files], store, rows)
 
-    All files are read and checked before anything is written. Raises `BadInput` where the pair is not the one that was
-    exported, or a file does not answer the task.
+
+def score_tasks(
+    tasks: Sequence[AskedElsewhere],
+    pair: PairedSample,
+    answers: Sequence[Mapping[str, Path]],
+    store: Store,
+    rows: Any = None,
+) -> list[Scored]:
+    """Score files as answers to exported tasks, into the store; see `spadit score --task`.
+
+    answers: per task, name -> file. All files are read and checked before anything is written. Raises `BadInput` where
+    the pair is not the one that was exported, or a file does not answer its task.
     """
-    data, problem, truth = _posed(asked, pair)
-    names = spot_names(truth.spots)
-    answers = {name: aligned(path, truth.genes, names, rows) for name, path in files.items()}
-    found = [(name, values, audit_file(truth.values, values, truth.genes)) for name, values in answers.items()]
-    return _scored(asked, pair, data, problem, truth, found, store)
+    read = []
+    for asked, files in zip(tasks, answers, strict=True):
+        data, problem, truth = _posed(asked, pair)
+        names = spot_names(truth.spots)
+        given = {name: aligned(path, truth.genes, names, rows) for name, path in files.items()}
+        found = [(name, values, audit_file(truth.values, values, truth.genes)) for name, values in given.items()]
+        read.append((asked, pair, data, problem, truth, found))
+    return [scored for each in read for scored in _scored(*each, store)]
 
 
 def score_leak(asked: AskedElsewhere, pair: PairedSample, name: str, make: Leak, store: Store) -> Scored:

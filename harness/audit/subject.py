@@ -9,6 +9,7 @@ from typing import Any
 from harness.drivers import load_experiment
 from harness.errors import BadInput
 from harness.experiment import Experiment, alike, method_on
+from harness.methods import methods_by_name
 from models.component import Json, canonical, is_first_party, nearest, rebuild
 from models.method import Method
 
@@ -17,15 +18,16 @@ from models.method import Method
 class Subject:
     """A method to audit.
 
-    name: how the audit calls it. component: canonical JSON of a method of an installed package. driver, variant: or
-    the variant of a driver file, which every process of the audit loads anew, so that what the file keeps in globals
-    is made anew as well.
+    name: how the audit calls it. component: canonical JSON of a method of ours. driver, variant: or the variant of a
+    driver file, which every process of the audit loads anew, so that what the file keeps in globals is made anew as
+    well. plug_in: or the name of a method that another installed package offers.
     """
 
     name: str
     component: Json = None
     driver: str = ""
     variant: str = ""
+    plug_in: str = ""
 
     def experiment(self) -> Experiment | None:
         """The driver's experiment; None without one."""
@@ -36,6 +38,8 @@ class Subject:
         experiment = self.experiment()
         if experiment is not None:
             return method_on(experiment.variants[self.variant], dataset, 0)
+        if self.plug_in:
+            return methods_by_name()[self.plug_in]()
         made: Any = rebuild(self.component)
         return made
 
@@ -78,4 +82,6 @@ def subject(named: str, known: dict[str, type[Method]]) -> Subject:
             f"There is no method {named!r}; {nearest(named, list(known))} A variant of your own file is named "
             "driver.py:VARIANT."
         )
+    if not is_first_party(known[named]):
+        return Subject(named, plug_in=named)
     return Subject(named, component=canonical(known[named]()))

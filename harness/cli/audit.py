@@ -1,4 +1,4 @@
-"""`spadit audit ...`: does a method see what it must not, and does a file hold what it could not know?"""
+"""`spadit audit ...`: whether a method keeps its contract, or sees what it must not; whether a file holds the truth."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from harness.cli._shared import (
     RowsOption,
     StoreOption,
     VariantOption,
+    bar,
     print_json,
     say,
 )
@@ -27,12 +28,17 @@ AuditedFoldOption = Annotated[
     int | None, typer.Option("--fold", min=0, help="The fold whose truth is changed.", show_default="the second")
 ]
 
-app = typer.Typer(name="audit", help="Leakage audits, of methods and of prediction files.", no_args_is_help=True)
+MethodArg = Annotated[str, typer.Argument(help="A name of `spadit methods`, or driver.py:VARIANT of your own file.")]
+
+app = typer.Typer(
+    name="audit", help="The contract of a method; leakage audits, of methods and of prediction files.",
+    no_args_is_help=True,
+)  # fmt: skip
 
 
 @app.command("method")
 def audit_a_method(
-    method: Annotated[str, typer.Argument(help="A name of `spadit methods`, or driver.py:VARIANT of your own file.")],
+    method: MethodArg,
     dataset: Annotated[str | None, typer.Option("--dataset", show_default="the driver's first, else bundled")] = None,
     data: DataOption = None,
     fold: AuditedFoldOption = None,
@@ -58,6 +64,22 @@ def audit_a_method(
         raise typer.Exit(1)
 
 
+@app.command("contract")
+def audit_a_contract(method: MethodArg, as_json: JsonOption = False) -> None:
+    """Try what every method promises on a tiny built-in problem, in seconds; exit 1 with what is broken, and a remedy.
+
+    Of its answers: form and scale, seeds, the order of genes, what is kept between problems, what it needs. A variant
+    of your own file is tried as it is set up there; a method by name at its smallest, `tiny()` where it has that.
+    """
+    from harness.views.contract import contract_tried, print_contract
+
+    with bar("trying") as advance:
+        found = contract_tried(method, advance)
+    print_json(found.to_json()) if as_json else print_contract(found)
+    if not found.kept:
+        raise typer.Exit(1)
+
+
 @app.command("experiment")
 def audit_an_experiment(
     experiment: ExperimentArg,
@@ -73,7 +95,7 @@ def audit_an_experiment(
 
     Each is `spadit audit method` on one fold of each dataset. What the store has of the same code is not done again.
     """
-    from harness.experiment import load_experiment
+    from harness.drivers import load_experiment
     from harness.results import data_folders
     from harness.store import Store
     from harness.views.audit import experiment_audits, print_experiment_audits
@@ -101,7 +123,7 @@ def score_the_released_protocol(
     mean` is the protocol's doing.
     """
     from harness.datasets import here, load
-    from harness.experiment import load_experiment
+    from harness.drivers import load_experiment
     from harness.released import score_released
     from harness.results import data_folders
     from harness.store import Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -68,22 +69,38 @@ def data_simulate(
 def data_export(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, as `spadit data list` shows it.")],
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
-    fold: Annotated[int, typer.Option("--fold", min=0, help="Which fold of five.")] = 0,
+    fold: Annotated[
+        int | None, typer.Option("--fold", min=0, help="This fold alone, straight into OUT.", show_default="all five")
+    ] = None,
     sampling_rate: Annotated[float, typer.Option("--sampling-rate", help="Share of the visible counts to keep.")] = 1.0,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one fold's problem for a method that runs elsewhere, without the truth; `spadit score` takes the answer."""
+    """Write problems for a method that runs elsewhere, without the truth; `spadit score` takes the answers.
+
+    Every fold has a folder of its own, OUT/fold0, OUT/fold1, ...; once all are answered, the tables have the numbers.
+    """
     from harness.datasets import load
-    from harness.export import export
+    from harness.export import FILES, export, export_folds
     from harness.results import data_folders
 
-    asked = export(load(dataset, data_folders(data)), out, fold, sampling_rate)
-    files = [str(out / name) for name in ("sc.h5ad", "st_visible.h5ad", "targets.txt", "task.json")]
-    print_json({"task_id": asked.id, "files": files}) if as_json else typer.echo("\n".join(files))
+    pair = load(dataset, data_folders(data))
+    if fold is None:
+        tasks = export_folds(pair, out, sampling_rate)
+        places, answers, alone = [out / f"fold{asked.fold}" for asked in tasks], "answers/{fold}.csv", ""
+    else:
+        tasks = [export(pair, out, fold, sampling_rate)]
+        places, answers, alone = [out], "answer.csv", f" One fold of {tasks[0].split.folds}; leave --fold out for all."
+    files = [[str(place / name) for name in FILES] for place in places]
+    facts = [{"fold": t.fold, "task_id": t.id, "files": each} for t, each in zip(tasks, files, strict=True)]
+    if as_json:
+        print_json({"folds": facts} if fold is None else facts[0])
+    else:
+        typer.echo("\n".join(map(str, places) if fold is None else files[0]))
+    where = "".join(f" --data {shlex.quote(folder)}" for folder in data or ())
     say(
-        f"Fold {fold} of {asked.split.folds}; spotN is row N of the ST file, counted from 0. Export, answer and score "
-        "every fold for a row of numbers in the tables."
+        f"spotN is row N of the ST file, counted from 0.{alone} Then: spadit score --task {shlex.quote(str(out))} "
+        f"--prediction NAME={answers} --store results{where}"
     )
 
 

@@ -25,7 +25,9 @@ app = typer.Typer()
 @app.command()
 def score(
     prediction: PredictionOption,
-    task: Annotated[Path | None, typer.Option("--task", help="The task.json of `spadit data export`.")] = None,
+    task: Annotated[
+        Path | None, typer.Option("--task", help="The folder of `spadit data export`, or one task.json in it.")
+    ] = None,
     truth: Annotated[Path | None, typer.Option("--truth", help="Or a truth from a file, spots x genes.")] = None,
     store: StoreOption = "results",
     data: DataOption = None,
@@ -34,25 +36,24 @@ def score(
 ) -> None:
     """Score predictions made elsewhere, audit their files, and put them into the store's tables.
 
-    With --task a file answers that fold like a trial and stands in every table that asked the same. With --truth it is
-    scored in a table of its own.
+    With --task a file answers a fold like a trial and stands in every table that asked the same; where the folder holds
+    several folds, {fold} in FILE stands for the number of each. With --truth it is scored in a table of its own.
     """
-    from harness.external import named_files, score_task, score_truth
+    from harness.external import answers_by_fold, named_files, score_tasks, score_truth
     from harness.store import Store
     from harness.views.audit import print_scored
 
     if (task is None) == (truth is None):
-        raise BadInput(
-            "Give either --task DIR/task.json or --truth FILE: what the predictions are to be scored against."
-        )
+        raise BadInput("Give either --task FOLDER or --truth FILE: what the predictions are to be scored against.")
     files = named_files(prediction)
     if task is not None:
         from harness.datasets import load
-        from harness.export import AskedElsewhere
+        from harness.export import read_tasks
         from harness.results import data_folders
 
-        asked = AskedElsewhere.read(task)
-        found = score_task(asked, load(asked.dataset, data_folders(data)), files, Store(store), rows)
+        tasks = read_tasks(task)
+        answers = answers_by_fold(files, [asked.fold for asked in tasks])
+        found = score_tasks(tasks, load(tasks[0].dataset, data_folders(data)), answers, Store(store), rows)
     elif truth is not None:
         found = score_truth(truth, files, Store(store), rows)
     print_json([scored.to_json() for scored in found]) if as_json else print_scored(found)

@@ -101,7 +101,6 @@ def _start(address: str | None, threads: int) -> str | None:
 def _started(address: str | None, environment: dict[str, Any]) -> str | None:
     import ray
     from ray._private import ray_constants
-    from ray.exceptions import RayError
 
     quiet: dict[str, Any] = {"logging_level": "CRITICAL", "log_to_driver": False, "runtime_env": environment}
     _hush()
@@ -118,10 +117,11 @@ def _started(address: str | None, environment: dict[str, Any]) -> str | None:
         return f"http://{url}" if url else None
     except BadInput:
         raise
-    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises just that where a busy machine does not start a node in time
         where = "a local Ray" if address is None else f"the Ray cluster at {address}"
         said = " ".join(str(error).partition("Traceback")[0].split())
-        raise BadInput(f"Could not connect to {where}: {said[:400] or type(error).__name__}") from None
+        busy = " This machine may be too busy; run the same again." if "timed out" in said else ""
+        raise BadInput(f"Could not connect to {where}: {said[:400] or type(error).__name__}{busy}") from None
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = enabled
 

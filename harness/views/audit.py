@@ -158,17 +158,19 @@ def print_file_audits(found: Mapping[str, FileAudit]) -> None:
 
 def print_scored(found: Sequence[Scored]) -> None:
     """What became of scored files, for a person."""
-    table = listing("file", "PCC", "SSIM", "RMSE", "JS", "genes", "audit", "trial", right=("PCC", "SSIM", "RMSE", "JS"))
+    measures = ("PCC", "SSIM", "RMSE", "JS")
+    table = listing("file", "fold", *measures, "genes", "audit", "trial", right=("fold", *measures))
     for scored in found:
         means = ["" if (m := scored.record.means.get(k)) is None else f"{m:.3f}" for k in ("pcc", "ssim", "rmse", "js")]
-        genes = str(scored.record.n_genes["scored"])
-        table.add_row(escape(scored.name), *means, genes, _verdict(scored.audit.verdict), scored.record.trial_id)
+        fold, genes = str(scored.record.fold), str(scored.record.n_genes["scored"])
+        table.add_row(escape(scored.name), fold, *means, genes, _verdict(scored.audit.verdict), scored.record.trial_id)
     out = console()
     out.print(table)
     for scored in found:
         for test in scored.audit.tests:
             if test.verdict == "leak":
-                out.print(f"{escape(scored.name)}: {test.name}: {escape(test.detail)}", soft_wrap=True)
+                where = f"{escape(scored.name)}, fold {scored.record.fold}"
+                out.print(f"{where}: {test.name}: {escape(test.detail)}", soft_wrap=True)
 
 
 def print_released(found: Sequence[Scored]) -> None:

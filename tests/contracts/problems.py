@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from functools import cache
 
-import numpy as np
 import pytest
 
+from harness.contract.tried import small
 from harness.methods import methods_by_name
 from harness.protocol import KFold, Protocol, pose, prepare
 from models.baselines._score_model import ScoreMatching
-from models.method import Expression, Method, Problem, absent_packages
+from models.method import Method, Problem, absent_packages
 from models.spadit import SpaDiT
 from models.spadit.backbones.transformer import Transformer
 from models.spadit.samplers import DDIM
@@ -35,29 +35,6 @@ def tiny_problem() -> Problem:
     """48 spots, 60 cells, 16 visible genes, 8 targets; counts, coordinates and cell types."""
     problem, _ = pose(prepare(tiny_pair(), Protocol()), KFold(3), 0)
     return problem
-
-
-def small(method: type[Method]) -> Method:
-    """The smallest honest configuration of a method: `tiny()` where it has one, else its defaults."""
-    return method.tiny() if hasattr(method, "tiny") else method()
-
-
-def reordered(problem: Problem, seed: int = 0) -> Problem:
-    """The same problem with visible genes, targets and SC columns in another order."""
-    rng = np.random.default_rng(seed)
-
-    def turned(expression: Expression) -> Expression:
-        order = rng.permutation(len(expression.genes))
-        return Expression(
-            genes=tuple(expression.genes[i] for i in order),
-            lognorm=expression.lognorm[:, order],
-            counts=None if expression.counts is None else expression.counts[:, order],
-            size_factors=expression.size_factors,
-        )
-
-    spots = turned(problem.spots)
-    targets = tuple(problem.targets[i] for i in rng.permutation(len(problem.targets)))
-    return dataclasses.replace(problem, spots=spots, visible=spots.genes, cells=turned(problem.cells), targets=targets)
 
 
 QUICK = SpaDiT(

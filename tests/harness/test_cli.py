@@ -344,7 +344,7 @@ def test_a_simulated_pair_is_a_pair(spadit: Spadit, tmp_path: Path) -> None:
 def test_a_problem_given_away_comes_back_into_the_table(spadit: Spadit, tmp_path: Path) -> None:
     write_pair(simulate(250, 120, 40, seed=2, depth=3000.0, name="deep"), tmp_path / "D")
     data = ["--data", str(tmp_path / "D")]
-    code, out, _ = spadit("data", "export", "deep", "--out", "E", "--json", *data)
+    code, out, _ = spadit("data", "export", "deep", "--out", "E", "--fold", "0", "--json", *data)
     assert code == 0
     assert {Path(file).name for file in json.loads(out)["files"]} == {path.name for path in (tmp_path / "E").iterdir()}
     spots = ad.read_h5ad(tmp_path / "E/st_visible.h5ad")

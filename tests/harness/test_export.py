@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.errors import BadInput
-from harness.export import AskedElsewhere, export
+from harness.export import FILES, AskedElsewhere, export, export_folds, read_tasks
 from harness.pair import Assay
 from harness.protocol import KFold, Protocol, pose, prepare
 from tests.conftest import tiny_pair
@@ -102,3 +102,45 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(folder: Path, tm
         export(tiny_pair(), tmp_path / "file" / "out")
 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("folds") / "task"
+    export_folds(tiny_pair(), out, sampling_rate=0.5, protocol=Protocol(), split=KFold(3))
+    return out
+
+
+def test_all_folds_at_once_are_the_folds_one_by_one(folds: Path, tmp_path: Path) -> None:
+    assert sorted(path.name for path in folds.iterdir()) == ["fold0", "fold1", "fold2"]
+    for fold in range(3):
+        export(tiny_pair(), tmp_path / str(fold), fold, 0.5, Protocol(), KFold(3))
+        one, other = tmp_path / str(fold), folds / f"fold{fold}"
+        assert sorted(path.name for path in other.iterdir()) == sorted(FILES)
+        assert (one / "task.json").read_text() == (other / "task.json").read_text()
+        assert (one / "targets.txt").read_text() == (other / "targets.txt").read_text()
+        for name in ("st_visible.h5ad", "sc.h5ad"):
+            assert (anndata.read_h5ad(one / name).X == anndata.read_h5ad(other / name).X).all()
+
+
+def test_the_folds_of_a_folder_come_back_in_order(folds: Path) -> None:
+    assert [asked.fold for asked in read_tasks(folds)] == [0, 1, 2]
+    assert read_tasks(folds / "fold1") == read_tasks(folds / "fold1/task.json") == read_tasks(folds)[1:2]
+
+
+def test_a_folder_with_no_task_or_with_tasks_of_several_questions_is_refused(folds: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"holds no task\.json"):
+        read_tasks(tmp_path)
+    for name, rate, fold in (("a", 0.5, 0), ("b", 0.25, 1), ("c", 0.5, 0)):
+        export(tiny_pair(), tmp_path / "mixed" / name, fold, rate)
+    with pytest.raises(BadInput, match=r"more than one question \(folds 0, 0, 1\)"):
+        read_tasks(tmp_path / "mixed")
+
+
+def test_folds_that_cannot_be_exported_leave_nothing(folds: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="exists already"):
+        export_folds(tiny_pair(), folds)
+    with pytest.raises(BadInput, match="rates lie in"):
+        export_folds(tiny_pair(), tmp_path / "new" / "out", sampling_rate=0.0)
+
+    assert list(tmp_path.iterdir()) == []

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
 
+from harness.datasets.simulated import simulate, write_pair
 from harness.errors import BadInput
 from harness.experiment import Experiment
-from harness.export import AskedElsewhere, export
-from harness.external import aligned, audit_files, named_files, score_task, score_truth
+from harness.export import AskedElsewhere, export, export_folds
+from harness.external import (
+    aligned,
+    answers_by_fold,
+    audit_files,
+    named_files,
+    score_task,
+    score_tasks,
+    score_truth,
+)
 from harness.pair import PairedSample
 from harness.protocol import KFold, Protocol, Truth, pose, prepare
 from harness.store import Store
@@ -20,7 +31,7 @@ from harness.trial import run_trial
 from models.baselines.spage import SpaGE
 from models.method import Run
 from reports.report import scores, write_report
-from tests.conftest import tiny_pair
+from tests.conftest import Spadit, tiny_pair
 from tests.toys import VisibleMean
 
 
@@ -115,6 +126,88 @@ def test_scoring_again_adds_nothing_and_a_new_file_takes_the_old_ones_place(pair
     (cell,) = asked.cells
     assert len(store.done()) == 2
     assert cell["trial_id"] not in before
+
+
+def test_folds_are_scored_together_as_they_are_one_by_one_or_not_at_all(pair: PairedSample, tmp_path: Path) -> None:
+    tasks = export_folds(pair, tmp_path / "task", split=KFold(3))
+    data = prepare(pair, Protocol())
+    for task in tasks:
+        problem, truth = pose(data, KFold(3), task.fold)
+        written(tmp_path / f"{task.fold}.csv", SpaGE().impute(problem, Run.local()), truth)
+    answers = answers_by_fold({"theirs": tmp_path / "{fold}.csv"}, [0, 1, 2])
+    together, one_by_one = Store(tmp_path / "T"), Store(tmp_path / "O")
+
+    score_tasks(tasks, pair, answers, together)
+    for task, files in zip(tasks, answers, strict=True):
+        score_task(task, pair, files, one_by_one)
+    with pytest.raises(BadInput, match=r"1\.csv lacks 8 of 8 genes"):
+        score_tasks(tasks, pair, [*answers[:2], answers[1]], Store(tmp_path / "N"))
+
+    assert together.done() == one_by_one.done()
+    assert len(together.done()) == 3
+    assert {cell["fold"] for asked in together.asked() for cell in asked.cells} == {0, 1, 2}
+    assert not (tmp_path / "N").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a": "0.csv"}, r"a=.*0.csv is one file, and the task has 2 folds; write \{fold\}"),
+        (
+            {"a": "{fold}.csv"},
+            r"1.csv is not there \(1 of 2 files are not\); expected an answer to each of the folds 0, 1",
+        ),
+    ],
+)
+def test_a_fold_without_an_answer_is_refused(tmp_path: Path, files: dict[str, str], words: str) -> None:
+    (tmp_path / "0.csv").write_text("")
+
+    with pytest.raises(BadInput, match=words):
+        answers_by_fold({name: tmp_path / file for name, file in files.items()}, [0, 1])
+
+
+def test_all_folds_given_away_come_back_together_or_not_at_all(spadit: Spadit, tmp_path: Path) -> None:
+    write_pair(simulate(250, 120, 40, seed=2, depth=3000.0, name="deep"), tmp_path / "D")
+    data = ["--data", str(tmp_path / "D")]
+    code, out, told = spadit("data", "export", "deep", "--out", "E", *data)
+    assert code == 0
+    assert out.split() == [f"E/fold{fold}" for fold in range(5)]
+    (tmp_path / "answers").mkdir()
+    for fold in range(5):
+        spots = anndata.read_h5ad(tmp_path / f"E/fold{fold}/st_visible.h5ad")
+        targets = (tmp_path / f"E/fold{fold}/targets.txt").read_text().split()
+        rows = [",".join(["spot", *targets])]
+        means = np.asarray(spots.X).mean(axis=1)
+        rows += [
+            ",".join([spot, *[str(mean)] * len(targets)]) for spot, mean in zip(spots.obs_names, means, strict=True)
+        ]
+        (tmp_path / f"answers/{fold}.csv").write_text("\n".join(rows))
+    words = told.split("Then: spadit ")[1].replace("NAME", "mean").split()
+    assert words == ["score", "--task", "E", "--prediction", "mean=answers/{fold}.csv", "--store", "results", *data]
+    kept = (tmp_path / "answers/3.csv").read_text()
+
+    for spoil, expected in (
+        (lambda path: path.unlink(), "answers/3.csv is not there (1 of 5 files"),
+        (
+            lambda path: path.write_text(kept.replace("\nspot7,", "\nspot7000,")),
+            "answers/3.csv has 250 rows and lacks 1",
+        ),
+    ):
+        spoil(tmp_path / "answers/3.csv")
+        refused, _, why = spadit(*words)
+        assert refused == 2
+        assert expected in why
+        assert not (tmp_path / "results").exists()
+    (tmp_path / "answers/3.csv").write_text(kept)
+    scored, out, _ = spadit(*words, "--json")
+
+    assert scored == 0
+    assert [facts["fold"] for facts in json.loads(out)] == list(range(5))
+    asked = json.loads(next((tmp_path / "results/experiments").iterdir()).read_text())
+    _, out, _ = spadit("explain", f"{asked['name']}/mean/deep", "--json")
+    assert len(json.loads(out)["rates"][0]["trials"]) == 5
+    one, out, _ = spadit("score", "--task", "E/fold3", "--prediction", "mean=answers/3.csv", "--json", *data)
+    assert (one, json.loads(out)[0]["fold"]) == (0, 3)
 
 
 def test_other_data_than_were_exported_are_refused(pair: PairedSample, tmp_path: Path) -> None:

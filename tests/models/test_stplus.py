@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from harness.contract.built_in import reordered
 from models.baselines.stplus import Autoencoder, Encoder, StPlus, most_variable
 from models.component import canonical, rebuild
 from models.method import Expression, Problem, Run
-from tests.contracts.problems import reordered
 from tests.models.osmfish import mean_pcc, osmfish
 from tests.models.problems import synthetic
 

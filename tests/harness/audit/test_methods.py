@@ -15,6 +15,7 @@ from harness.audit.methods import TESTED, Setting, audit_method, perturbed
 from harness.audit.subject import subject
 from harness.datasets.simulated import write_pair
 from harness.errors import BadInput
+from harness.methods import methods_by_name
 from harness.protocol import KFold, MaskedEntries, Preprocessing, Protocol, pose, prepare
 from tests.conftest import tiny_pair
 from tests.contracts.problems import METHODS
@@ -64,6 +65,35 @@ def test_a_method_that_leaks_is_found_and_the_stage_is_named(
     assert verdict == "leak"
     assert set(differing) == set(expected)
     assert all(stage.startswith(expected[name]) for name, stage in differing.items()), differing
+
+
+PLUG_IN = """
+import numpy as np
+from dataclasses import dataclass
+from models.method import Method
+
+@dataclass(frozen=True)
+class Theirs(Method):
+    def impute(self, problem, run):
+        return np.repeat(problem.spots.lognorm.mean(axis=1, keepdims=True), len(problem.targets), axis=1)
+"""
+
+
+@needs_barrier
+def test_a_method_of_another_installed_package_is_audited_by_its_name(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs.py").write_text(PLUG_IN)
+    facts = tmp_path / "theirs-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[spadit.methods]\ntheirs = theirs:Theirs\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    found = audit_method(subject("Theirs", methods_by_name()), "leaky", [data], Setting(split=KFold(3)))
+
+    assert found.verdict == "clean", found.checks
 
 
 @needs_barrier

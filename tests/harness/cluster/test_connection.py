@@ -42,6 +42,20 @@ def test_a_ray_that_others_reach_and_that_asks_for_no_token_is_remarked_on(
     assert any("RAY_AUTH_MODE=token" in remark for remark in _remarks()) is remarked
 
 
+def test_a_ray_that_does_not_start_is_one_sentence_and_not_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def init(**given: object) -> None:
+        raise Exception("The current node timed out during startup.")  # as Ray does on a busy machine
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+
+    said = r"a local Ray: The current node timed out.*run the same again\."
+    with pytest.raises(BadInput, match=said), connected(Resources()):
+        pass
+
+
 def test_a_head_without_processors_is_no_working_node() -> None:
     there = Connection((Node("head", {}, {}), Node("a", {"CPU": 2.0}, {}, (8, 16)), Node("b", {"CPU": 1.0}, {})))
 

@@ -1,4 +1,4 @@
-"""Small simulated problems with a known answer, and a quick SpaDiT to run on them."""
+"""Small simulated problems with a known answer, a quick SpaDiT to run on them, and every backbone, narrow."""
 
 from __future__ import annotations
 
@@ -6,10 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.component import discover
 from models.method import Array, Expression, Problem
 from models.spadit import SpaDiT
+from models.spadit.backbones import Backbone
 from models.spadit.samplers import DDIM
 from models.spadit.training import Training
+
+
+def narrow(backbone: type[Backbone]) -> Backbone:
+    """A backbone with defaults but for its width: the least of a few that it accepts."""
+    for width in (16, 32, 64):
+        try:
+            return backbone(hidden=width)
+        except ValueError:
+            continue
+    return backbone()
+
+
+BACKBONES = {cls.__name__: narrow(cls) for cls in discover("models.spadit.backbones", Backbone).values()}
+"""Every backbone on disk, by the name of its class."""
 
 
 def simulated(

@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.component import discover
 from models.method import Skipped
 from models.spadit.backbones import Backbone
 from models.spadit.backbones._fused_scan import fused_scan
@@ -26,14 +25,9 @@ from models.spadit.denoiser import Denoiser, Shown
 from models.spadit.latent import Latent
 from models.spadit.layers import Streams, generator
 from models.spadit.tokens import Alone, Context, InBatch, Tokens
+from tests.models.spadit.spadit_problems import BACKBONES
 
 S, K, H, B, N, C = 6, 7, 16, 5, 11, 9
-BACKBONES = {
-    "Transformer": Transformer(hidden=H),
-    "UNet": UNet(hidden=H, heads=2),
-    "Mamba": Mamba(hidden=H),
-    "BlindMLP": BlindMLP(hidden=H, widening=4.0),
-}
 SEEING = [config for config in BACKBONES.values() if config.conditioned]
 TOKENS = [Alone(), Context(), InBatch()]
 
@@ -70,10 +64,6 @@ def predict(model: Denoiser, context_seed: int = 8, **changed: torch.Tensor) -> 
     given |= changed
     shown = Shown(normal(C, S, seed=context_seed), normal(C, K, seed=4)) if model.flag is not None else None
     return model(given["x"], given["t"], model.given(given["sc"], given["scope"], shown))
-
-
-def test_every_backbone_on_disk_is_tested_here() -> None:
-    assert {cls.__name__ for cls in discover("models.spadit.backbones", Backbone).values()} == set(BACKBONES)
 
 
 @given(length=st.integers(1, 40), seed=st.integers(0, 99), strongest=st.sampled_from([0.1, 1.0, 1.05]))
