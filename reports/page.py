@@ -15,7 +15,10 @@ from reports.family import Section
 from reports.figures.drawing import inline
 from reports.reading.scores import Comparison
 from reports.writing import latex, lineage
-from reports.writing.wording import headline, notes, spelled
+from reports.writing.in_short import in_short
+from reports.writing.settings import kinds
+from reports.writing.tables import SHARED, shared
+from reports.writing.wording import headline, notes
 
 ROWS = 50_000
 """The most rows of a table that can be searched on the page; the CSV has all."""
@@ -48,6 +51,8 @@ def render(
     return _template("page.html.j2").render(
         name=asked.name,
         title=asked.title,
+        shared_heading=SHARED,
+        in_short=in_short(comparison),
         headline=headline(comparison),
         notes=notes(comparison),
         sections=[
@@ -55,7 +60,7 @@ def render(
                 "name": name,
                 "title": section.title,
                 "text": section.text,
-                "tables": section.tables,
+                **_tables(section),
                 "figures": [
                     {"name": d.name, "caption": d.caption, "svg": Markup(inline(d.name, drawings[d.name]))}
                     for d in section.drawings
@@ -70,8 +75,14 @@ def render(
         origin=lineage.origin(comparison),
         commands=lineage.commands(comparison),
         explain=lineage.explain(comparison),
-        variants=_variants(comparison),
+        kinds=kinds(comparison),
     )
+
+
+def _tables(section: Section) -> dict[str, object]:
+    """Each table without what several say, and whole for its LaTeX, which stands alone; and what is shared."""
+    once, apart = shared(section.tables)
+    return {"shared": once.listed(), "tables": list(zip(apart, section.tables, strict=True))}
 
 
 def render_overview(store: str, entries: Sequence[Mapping[str, object]], empty: Sequence[str]) -> str:
@@ -118,19 +129,3 @@ def _browse(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any] | Non
         "total": len(frame),
         "data": {"words": words, "decimals": DECIMALS, "rows": list(map(list, zip(*columns, strict=True)))},
     }
-
-
-def _variants(comparison: Comparison) -> list[dict[str, str]]:
-    codes: dict[str, set[str]] = {}
-    for cell in comparison.asked.cells:
-        if (record := comparison.records.get(cell["trial_id"])) is not None:
-            codes.setdefault(cell["label"], set()).add(record.code)
-    return [
-        {
-            "label": label,
-            "id": str(facts.get("variant_id", "")),
-            "code": ", ".join(sorted(codes.get(label, ()))),
-            "settings": spelled(facts.get("component", {})),
-        }
-        for label, facts in comparison.asked.variants.items()
-    ]

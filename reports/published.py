@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """name: its column in the per-gene rows. label: in tables. higher_is_better: its direction. meaning: one line."""
+    """name: its column in the per-gene rows. label: in tables. higher_is_better: its direction. meaning: one line.
+
+    decimals: in every table. JS of a good prediction is a few thousandths, so with three all rows would look alike.
+    """
 
     name: str
     label: str
     higher_is_better: bool
     meaning: str
+    decimals: int = 3
 
     @property
     def arrow(self) -> str:
@@ -26,6 +30,6 @@ METRICS = (
     Published(
         "rmse", "RMSE", False, "root mean square difference of z-scores; it equals sqrt(2 (1 - PCC)) and says no more"
     ),
-    Published("js", "JS", False, "Jensen-Shannon divergence of the two as distributions over spots, 0 to ln 2"),
+    Published("js", "JS", False, "Jensen-Shannon divergence of the two as distributions over spots, 0 to ln 2", 4),
 )
 """In the order of every table and of the last axis of every array of metrics, M = 4."""

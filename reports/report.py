@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,30 +17,30 @@ from reports import page
 from reports.families import accuracy_score
 from reports.family import Section, families
 from reports.figures import drawing
+from reports.folder import Files, put
 from reports.reading.scores import Comparison, read
 from reports.writing import latex, tables, terminal
 from reports.writing.budgets import budgeted
+from reports.writing.in_short import in_short
 from reports.writing.wording import headline, notes
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-Files = dict[str, bytes]
 
 
 def write_report(store: Store, out: Path, experiment: str | None = None) -> list[Path]:
     """Write the report of one experiment into `out`, or of every experiment into `out/<name>/` with a page that leads
     to them; returns the files, the page to open first.
 
-    Everything is made before anything is put in place. The same store gives the same bytes. `BadInput` if there is no
-    such experiment, or no finished trial to report.
+    Everything is made before anything is put in place, and what an earlier report left there goes. The same store gives
+    the same bytes. `BadInput` if there is no such experiment, or no finished trial to report.
     """
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file; give a folder for the report (it may not exist yet).")
     everything = _read(store, experiment)
     filled = _filled(store, everything)
     if experiment is not None or len(everything) == 1:
-        return _put(out, _files(filled[0]))
+        return put(out, _files(filled[0]))
     files: Files = {}
     entries = []
     for comparison in filled:
@@ -53,12 +51,12 @@ def write_report(store: Store, out: Path, experiment: str | None = None) -> list
                 "name": comparison.asked.name,
                 "folder": folder,
                 "title": comparison.asked.title,
-                "headline": headline(comparison),
+                "headline": [in_short(comparison), *headline(comparison)],
             }
         )
     empty = [comparison.asked.name for comparison in everything if not comparison.records]
     files["index.html"] = page.render_overview(filled[0].store, entries, empty).encode()
-    return _put(out, files)
+    return put(out, files)
 
 
 def comparisons(store: Store) -> list[Comparison]:
@@ -77,12 +75,17 @@ def table(store: Store, name: str, value: str = "accuracy_score") -> pd.DataFram
 
 
 def print_table(store: Store, name: str, console: Console) -> None:
-    """Print the accuracy-score tables of an experiment, with what must be known about them."""
+    """Print the accuracy-score tables of an experiment, with what must be known about them, and what came out."""
     comparison = _comparison(store, name)
-    for shown in (budgeted(each, comparison.asked) for each in accuracy_score.tables(comparison)):
+    once, apart = tables.shared([budgeted(each, comparison.asked) for each in accuracy_score.tables(comparison)])
+    for shown in apart:
         console.print(*terminal.renderables(shown), sep="\n")
-    for note in notes(comparison):
-        console.print(f"Note: {note}", markup=False, highlight=False)
+    said = [f"{mark} {sentence}" for mark, sentence in once.listed()]
+    if said:
+        said = [tables.SHARED, *said, ""]
+    said += [f"Note: {note}" for note in notes(comparison)]
+    for line in (*said, in_short(comparison)):
+        console.print(line, markup=False, highlight=False)
 
 
 def _latest(store: Store, name: str | None) -> list[tuple[Asked, tuple[str, ...]]]:
@@ -156,28 +159,6 @@ def _writers(name: str, comparison: Comparison) -> Mapping[str, Callable[[Sectio
         f"{name}.tex": lambda section: latex.fragment(section.tables, f"{title}-{name}"),
         f"{name}_standalone.tex": lambda section: latex.standalone(name),
     }
-
-
-def _put(out: Path, files: Files) -> list[Path]:
-    """Write all files to a folder of their own, then move them into place; pages last, the first page first of all."""
-    order = sorted(files, key=lambda name: (name == "index.html", name.endswith("index.html"), name))
-    beside = out if out.exists() else out.parent
-    beside.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".report-", dir=beside))
-    try:
-        made.chmod(0o755)
-        for name in order:
-            (made / name).parent.mkdir(parents=True, exist_ok=True)
-            (made / name).write_bytes(files[name])
-        if out.exists():
-            for name in order:
-                (out / name).parent.mkdir(parents=True, exist_ok=True)
-                (made / name).replace(out / name)
-        else:
-            made.rename(out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return [out / name for name in reversed(order)]
 
 
 def _folder(name: str) -> str:

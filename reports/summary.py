@@ -18,9 +18,10 @@ from reports.reading.scores import Comparison
 from reports.report import comparisons
 from reports.writing import lineage
 from reports.writing.budgets import budgeted
-from reports.writing.findings import paragraphs
-from reports.writing.tables import Table, markdown_lines, markdown_text
-from reports.writing.wording import count, headline, notes
+from reports.writing.counts import count
+from reports.writing.findings import RULE, findings
+from reports.writing.tables import Table, markdown_lines, markdown_shared, markdown_text, shared
+from reports.writing.wording import headline, notes
 
 FIRST = ("baselines", "backbones", "modules", "conditions", "mask_ratios", "sparsity")
 """Experiments in the order of the paper; any other follows by name."""
@@ -38,8 +39,9 @@ def summary(store: Store) -> str:
     """The page as text."""
     found = sorted(comparisons(store), key=lambda c: (_place(c), c.asked.name))
     parts = ["# Results", "", *_origin(store, found)]
-    for title, text in paragraphs(found):
-        parts += [f"## {title}", "", text, ""]
+    parts += [markdown_text(RULE), ""]
+    for title, bullets in findings(found):
+        parts += [f"## {title}", "", *(f"- {bullet}" for bullet in bullets), ""]
     for comparison in found:
         parts += _experiment(comparison)
     return "\n".join(parts).rstrip() + "\n"
@@ -73,8 +75,10 @@ def _experiment(comparison: Comparison) -> list[str]:
     parts = [f"## {markdown_text(asked.name)}: {markdown_text(asked.title)}", ""]
     parts += ["```sh", *dict.fromkeys(asked.commands), "```", ""]
     parts += [*(f"- {markdown_text(said)}" for said in headline(comparison)), ""]
-    for table in _tables(comparison):
+    once, apart = shared(list(_tables(comparison)))
+    for table in apart:
         parts += _folded(table.caption, markdown_lines(table))
+    parts += markdown_shared(once)
     known = [f"- {markdown_text(note)}" for note in notes(comparison)]
     known += [f"- {markdown_text(f'{term}: {said}')}" for term, said in _told(comparison)]
     return [*parts, *_folded("What must be known about these numbers, and where they come from", [*known, ""])]
@@ -93,7 +97,7 @@ def _told(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def _tables(comparison: Comparison) -> Iterator[Table]:
     """The tables of a comparison that answer its question; `spadit report` has all of them, and the figures."""
-    chosen = ("robustness",) if len(comparison.rates) > 1 else ("paper", "accuracy_score", "ablation")
+    chosen = ("robustness", "ablation") if len(comparison.rates) > 1 else ("paper", "accuracy_score", "ablation")
     for name, family in families().items():
         if name not in (*chosen, "costs", "audits"):
             continue
@@ -108,6 +112,8 @@ def _tables(comparison: Comparison) -> Iterator[Table]:
 def _wanted(family: str, table: Table, comparison: Comparison) -> bool:
     if family == "costs":
         return table.name == "overall"
+    if family == "ablation" and len(comparison.rates) > 1:  # the rate that the claims are about
+        return table.name.endswith(f"-{comparison.rates[-1]:g}")
     if family == "paper":
         return lineage.kind(comparison) in ("backbones", "modules", "conditions") and table.name.startswith("scores")
     return True

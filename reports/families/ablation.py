@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from reports.family import Drawing, Family, Section
 from reports.figures.drawing import drawn_looks, label_lines, panels, short
-from reports.published import METRICS
+from reports.published import METRICS, Published
 from reports.reading.contrasts import Contrast, Overall, as_frame, contrasts, over_datasets
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import BAR, Standing, standings
 from reports.statistics.paired import EXACT, SIGN
+from reports.writing.counts import count, rests_on, size
 from reports.writing.tables import MISSING, Cell, Column, Footnotes, Line, Table, interval, number
-from reports.writing.wording import HEADINGS, at_highest, at_rate, count, listed, marks, reason, size
+from reports.writing.wording import HEADINGS, at_highest, at_rate, listed, marks, reason
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,19 @@ if TYPE_CHECKING:
 SHOWN = tuple(i for i, metric in enumerate(METRICS) if metric.name != "rmse")
 """The metrics of the tables: RMSE follows from PCC."""
 
+_SHORT = 20
+"""Characters of the reference's name that fit into a heading."""
+
 _IDENTICAL = "°"
+
+_DELTA = "the row's value minus that of {0}, gene by gene; where ↑ stands more than 0 is better than {0}, where ↓ less."
+_COLUMNS = {
+    "d:": "Cohen's d_z, the mean of the differences over their standard deviation.",
+    "better:": "share of genes on which the row is better than {0}, ties half.",
+    "p:": "two-sided Wilcoxon signed-rank test over genes, Holm-adjusted over the variants of this table (controls "
+    "among themselves), each metric by itself.",
+}
+"""What stands under the tables; {0}: the reference."""
 
 
 def section(comparison: Comparison) -> Section | None:
@@ -121,7 +134,7 @@ def _table(comparison: Comparison, contrast: Contrast) -> Table:
     block, name, notes = contrast.block, comparison.reference, Footnotes()
     columns: list[Column] = []
     for metric in (METRICS[m] for m in SHOWN):
-        columns += [Column(metric.label, metric.arrow), *(Column(f"{metric.label} {x}") for x in ("d", "better", "p"))]
+        columns += [_difference(metric, name), *(Column(f"{metric.label} {x}") for x in ("d", "better", "p"))]
     standing = {s.row.label: s for s in standings(block)}
     groups = []
     for group, heading in HEADINGS.items():
@@ -133,13 +146,21 @@ def _table(comparison: Comparison, contrast: Contrast) -> Table:
         notes.mark(
             _IDENTICAL, f"predictions identical to those of {name} in every trial: its switch changed nothing here."
         )
-    means = [f"{METRICS[m].label} {number(standing[name].means[m], 3)}" for m in SHOWN]
+    means = [f"{METRICS[m].label} {number(standing[name].means[m], METRICS[m].decimals)}" for m in SHOWN]
     notes.mark("Reference:", f"{name}, with {listed(means)}.")
+    notes.mark("Δ:", f"{_DELTA.format(name)} In brackets: the 95% interval from resampling genes 2,000 times.")
+    for mark, sentence in _COLUMNS.items():
+        notes.mark(mark, sentence.format(name))
     notes.flags(block.flags)
     where = f"{block.name}{at_rate(comparison, block.rate)}"
-    caption = f"Differences from {name} on {where}: mean over genes [95% interval]"
+    caption = f"Each row minus {name} on {where}: mean difference over genes [95% interval]"
     file = f"{block.dataset}-{block.rate:g}"
     return Table(file, caption, "Variant", tuple(columns), tuple(groups), notes.listed(), size(block))
+
+
+def _difference(metric: Published, reference: str) -> Column:
+    """What is subtracted from what, and which way is better."""
+    return Column(f"Δ{metric.label}: row − {short(reference, _SHORT)}", metric.arrow)
 
 
 def _line(contrast: Contrast, standing: Standing, width: int, notes: Footnotes) -> Line:
@@ -150,10 +171,11 @@ def _line(contrast: Contrast, standing: Standing, width: int, notes: Footnotes) 
     cells = []
     for m in SHOWN:
         mean, share, p = float(paired.mean[k, m]), float(paired.better[k, m]), float(contrast.adjusted[k, m])
-        bracket = interval(float(paired.low[k, m]), float(paired.high[k, m]), 3)
+        decimals = METRICS[m].decimals
+        bracket = interval(float(paired.low[k, m]), float(paired.high[k, m]), decimals)
         effect = float(paired.effect[k, m])
         cells += [
-            Cell(f"{number(mean, 3, signed=True)} {bracket}", mean),
+            Cell(f"{number(mean, decimals, signed=True)} {bracket}", mean),
             Cell(number(effect, 2, signed=True), effect),
             Cell(f"{number(100 * share, 0)}%", share),
             Cell("<0.001" if p < 0.001 else number(p, 3), p),
@@ -165,7 +187,7 @@ def _overall_table(comparison: Comparison, rate: float, found: Sequence[Overall]
     name, notes = comparison.reference, Footnotes()
     columns: list[Column] = []
     for metric in (METRICS[m] for m in SHOWN):
-        columns += [Column(metric.label, metric.arrow), *(Column(f"{metric.label} {x}") for x in ("better", "worse"))]
+        columns += [_difference(metric, name), *(Column(f"{metric.label} {x}") for x in ("better", "worse"))]
     by_label = {each.row.label: each for each in found}
     groups = []
     for group, heading in HEADINGS.items():
@@ -177,9 +199,11 @@ def _overall_table(comparison: Comparison, rate: float, found: Sequence[Overall]
     blocks = [block for block in comparison.blocks if block.rate == rate]
     used = [block.name for block in blocks if name in block.labels and block.genes]
     notes.mark("Datasets:", f"{'; '.join(used)}.")
+    notes.mark("Δ:", f"{_DELTA.format(name)} The mean of the datasets' means; ±: standard deviation between datasets.")
+    notes.mark("better, worse:", f"on how many datasets the whole 95% interval over genes lies on that side of {name}.")
     if len({each.datasets for each in found}) > 1:
         notes.mark("Unequal:", "rows with different datasets behind them cannot be compared with each other.")
-    caption = f"Differences from {name}, mean over datasets{at_rate(comparison, rate)}"
+    caption = f"Each row minus {name}, mean difference over datasets{at_rate(comparison, rate)}"
     summary = f"{count(len(used), 'dataset')} of {len(blocks)}, {count(comparison.asked.folds, 'fold')} each."
     shown = (*columns, Column("datasets"))
     return Table(f"overall-{rate:g}", caption, "Variant", shown, tuple(groups), notes.listed(), summary)
@@ -192,8 +216,9 @@ def _overall_line(label: str, found: Overall | None, width: int) -> Line:
     for m in SHOWN:
         better, worse = (found.above[m], found.below[m]) if SIGN[m] > 0 else (found.below[m], found.above[m])
         mean, sd = float(found.mean[m]), float(found.sd[m])
-        spread = f" ±{number(sd, 3)}" if found.datasets > 1 else ""
-        cells += [Cell(number(mean, 3, signed=True) + spread, mean)]
+        decimals = METRICS[m].decimals
+        spread = f" ±{number(sd, decimals)}" if found.datasets > 1 else ""
+        cells += [Cell(number(mean, decimals, signed=True) + spread, mean)]
         cells += [Cell(str(int(n)), int(n)) for n in (better, worse)]
     return Line(label, (*cells, Cell(str(found.datasets), found.datasets)))
 
@@ -212,8 +237,9 @@ def _drawings(comparison: Comparison, found: Sequence[Contrast]) -> tuple[Drawin
     hidden = [label for label in _labels(comparison, "control") if label in rows and label not in near]
     name = comparison.reference
     caption = (
-        f"Difference in PCC from {name}: mean over genes with its 95% interval, right of the line is better than "
-        f"{name}. Each panel has a scale of its own."
+        f"PCC of each row minus that of {name} (no unit), one panel per dataset, each with a scale of its own. Marker: "
+        "mean over genes of the difference, metrics averaged over seeds; line: its 95% interval from resampling genes "
+        f"2,000 times. Right of the line at 0 is better than {name}. {rests_on([each.block for each in drawn])}"
         + (f" Not drawn, since they would set the scale: {listed(hidden)}." if hidden else "")
         + at_highest(comparison)
     )

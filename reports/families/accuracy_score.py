@@ -14,8 +14,9 @@ from reports.published import METRICS
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import Overall, OverallRow, Scope, Standing, overall, standings
 from reports.writing import terminal
+from reports.writing.counts import count, grid, rests_on, size, states
 from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, interval, number
-from reports.writing.wording import AS_TEXT, HEADINGS, TIED_NOTE, at_highest, at_rate, count, marks, reason, size
+from reports.writing.wording import AS_TEXT, HEADINGS, TIED_NOTE, at_highest, at_rate, marks, reason
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,9 +45,10 @@ def section(comparison: Comparison) -> Section:
         drawings = (
             Drawing(
                 "accuracy_score",
-                "Accuracy score with its 95% interval over genes, one panel per dataset. Open grey markers are "
-                "controls and predictions made elsewhere: what each would have had if it alone had joined, out of "
-                f"N + 1.{at_highest(comparison)}",
+                "Accuracy score (AS; from 1 to N, no unit, higher is better), one panel per dataset. Marker: AS of the "
+                "means over genes and seeds; line: its 95% interval from resampling genes 2,000 times. Open grey "
+                "markers are controls and predictions made elsewhere: what each would have had if it alone had "
+                f"joined, out of N + 1. {rests_on(drawn_blocks(comparison))}{at_highest(comparison)}",
                 lambda: _figure(comparison),
             ),
         )
@@ -120,8 +122,8 @@ def _line(standing: Standing, best: list[float], notes: Footnotes) -> Line:
         Cell(_bracketed(number(standing.share, 2), inside), standing.share),
         Cell(_bracketed(number(standing.pair_score, 2), inside), standing.pair_score),
     ]
-    for mean, top in zip(standing.means, best, strict=True):
-        cells.append(Cell(number(mean, 3), mean, "best" if inside and mean == top else ""))
+    for metric, mean, top in zip(METRICS, standing.means, best, strict=True):
+        cells.append(Cell(number(mean, metric.decimals), mean, "best" if inside and mean == top else ""))
     cells.append(Cell(f"{number(100 * standing.beats_flat, 0)}%", standing.beats_flat))
     cells.append(Cell(standing.versus_bar, standing.versus_bar))
     return Line(row.label, tuple(cells), marks(standing, notes))
@@ -167,14 +169,8 @@ def _overall_table(comparison: Comparison, found: Overall) -> Table:
     columns = (Column("AS/N", "↑"), Column("lowest"), Column("highest"), Column("best on"), Column("datasets"))
     caption = f"Overall accuracy score, {covers}{at_rate(comparison, found.rate)}"
     name = f"overall-{found.rate:g}-{SCOPES.index(found.scope) + 1}"
-    variants = sum(r.row.group == "variant" for r in found.rows)
     blocks = [block for block in comparison.blocks if block.rate == found.rate]
-    trials = comparison.trials()
-    summary = (
-        f"{count(variants, 'variant')} × {count(len(found.datasets), 'dataset')} × "
-        f"{count(comparison.asked.folds, 'fold')} × {count(max(b.seeds for b in blocks), 'seed')}; of all trials "
-        f"asked for: " + ", ".join(f"{n} {state}" for state, n in trials.items()) + "."
-    )
+    summary = f"{grid(blocks)}; {states([row for block in blocks for row in block.rows])}."
     return Table(name, caption, "Variant", columns, tuple(groups), notes.listed(), summary)
 
 

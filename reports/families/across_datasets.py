@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -23,8 +23,15 @@ from reports.reading.scores import Comparison
 from reports.reading.standings import Standing
 from reports.statistics import rank_tests, ranking
 from reports.statistics.rank_tests import ALPHA, Floats
+from reports.writing.counts import count, grid, rests_on, states
 from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, interval, number
-from reports.writing.wording import at_rate, count, listed, marks
+from reports.writing.wording import at_rate, listed, marks
+
+_VERSUS = (
+    "the share of resamples in which the mean AS is higher than ridge's (ties half). It is no test; vs ridge in the "
+    "accuracy-score tables says level as long as 0 lies in the 95% interval of the difference, so .98 may stand beside "
+    "level; p in the tables of differences is of a metric, by a test of its own."
+)
 
 _TEXT = (
     "The datasets are those that all variants finished; ranks are of the accuracy score (AS) among the N variants, "
@@ -55,7 +62,7 @@ def section(comparison: Comparison) -> Section | None:
         "over datasets."
         for rate in absent
     )
-    tables = tuple(table for across in found for table in _tables(comparison, across))
+    tables = tuple(_tables(comparison, found))
     return Section("Across datasets", (*_TEXT, *said), as_frame(found), tables, tuple(_drawings(comparison, found)))
 
 
@@ -66,12 +73,17 @@ FAMILY = Family(place=30, section=section)
 # Tables
 
 
-def _tables(comparison: Comparison, across: Across) -> Iterator[Table]:
-    if across.tests is not None:
-        yield _tests_table(comparison, across, across.tests)
-    yield _chances_table(comparison, across)
-    if across.left_out is not None:
-        yield _left_out_table(comparison, across, across.left_out)
+def _tables(comparison: Comparison, found: Sequence[Across]) -> Iterator[Table]:
+    """Chances of one sampling rate in a table, those of several beside each other."""
+    if len(found) > 1:
+        yield from _over_rates(comparison, found)
+    for across in found:
+        if across.tests is not None:
+            yield _tests_table(comparison, across, across.tests)
+        if len(found) == 1:
+            yield _chances_table(comparison, across)
+        if across.left_out is not None:
+            yield _left_out_table(comparison, across, across.left_out)
 
 
 def _tests_table(comparison: Comparison, across: Across, tests: Tests) -> Table:
@@ -128,6 +140,8 @@ def _chances_table(comparison: Comparison, across: Across) -> Table:
         lines.append(Line(label, tuple(cells), _marks(across, label, notes)))
     for mark, sentence in _unsaid(across):
         notes.mark(mark, sentence)
+    if across.above_bar is not None:
+        notes.mark("Chance above ridge:", _VERSUS)
     columns = (
         Column("chance of first", "↑"),
         Column("expected rank [95% interval]", "↓"),
@@ -137,6 +151,55 @@ def _chances_table(comparison: Comparison, across: Across) -> Table:
     )
     caption = f"Chance of ranking first over {_datasets(across)}{at_rate(comparison, across.rate)}"
     return _table(comparison, across, f"first-{across.rate:g}", caption, columns, lines, notes)
+
+
+def _over_rates(comparison: Comparison, found: Sequence[Across]) -> tuple[Table, ...]:
+    """The two chances with a column per sampling rate; ranks and their intervals are in the CSV."""
+    firsts = [dict(zip(each.labels, each.chances[:, 0].tolist(), strict=True)) for each in found]
+    above = [dict(zip(e.labels, () if e.above_bar is None else e.above_bar.tolist(), strict=False)) for e in found]
+    made = [_by_rate(comparison, found, ("first", "Chance of ranking first"), firsts, Footnotes())]
+    if any(above):
+        notes = Footnotes()
+        notes.mark("Chance above ridge:", _VERSUS)
+        made.append(_by_rate(comparison, found, ("above-ridge", "Chance above ridge"), above, notes))
+    return tuple(made)
+
+
+def _by_rate(
+    comparison: Comparison,
+    found: Sequence[Across],
+    named: tuple[str, str],
+    chances: Sequence[Mapping[str, float]],
+    notes: Footnotes,
+) -> Table:
+    lines = []
+    labels = {label for each in found for label in each.labels}
+    for label in (label for label in comparison.asked.variants if label in labels):
+        values = [own.get(label) for own in chances]
+        cells = tuple(Cell(MISSING) if value is None else Cell(number(value, 2), value) for value in values)
+        lines.append(Line(label, cells, "".join(dict.fromkeys("".join(_marks(a, label, notes) for a in found)))))
+    if any(cell.text == MISSING for line in lines for cell in line.cells):
+        notes.mark(MISSING, "no number: the row, or low-rank ridge, has not finished all datasets at that rate.")
+    ranked = {f"At {e.rate:g}:": f"{listed(list(e.labels))} on {', '.join(b.name for b in e.blocks)}." for e in found}
+    if len(set(ranked.values())) == 1:
+        ranked = {"At every rate:": next(iter(ranked.values()))}
+    untested = {said for each in found for mark, said in _unsaid(each) if mark == "Friedman:"}
+    for mark, sentence in (*ranked.items(), *(("Friedman:", said) for said in untested if len(untested) == 1)):
+        notes.mark(mark, sentence)
+    if all(len(each.blocks) == 1 for each in found):
+        notes.mark("Chances:", "over genes alone, since there is one dataset; of other datasets they say nothing.")
+    notes.mark("In the CSV:", "expected ranks with their intervals, and every other rank's chance.")
+    notes.flags(list(dict.fromkeys(flag for across in found for block in across.blocks for flag in block.flags)))
+    columns = tuple(Column(f"rate {each.rate:g}", "↑") for each in found)
+    return Table(
+        named[0],
+        f"{named[1]}, by sampling rate",
+        "Variant",
+        columns,
+        (("", tuple(lines)),),
+        notes.listed(),
+        _size(found),
+    )
 
 
 def _unsaid(across: Across) -> Iterator[tuple[str, str]]:
@@ -190,14 +253,13 @@ def _table(
         notes.mark("Not here:", f"{listed(list(across.without))}, which finished no dataset.")
     notes.flags(list(dict.fromkeys(flag for block in across.blocks for flag in block.flags)))
     notes.mark("Datasets:", "; ".join(block.name for block in across.blocks) + ".")
-    seeds = max(block.seeds for block in across.blocks)
-    size = (
-        f"{count(len(across.labels), 'variant')} × {_datasets(across)} × {count(comparison.asked.folds, 'fold')} × "
-        f"{count(seeds, 'seed')}; of all trials asked for: "
-        + ", ".join(f"{n} {state}" for state, n in comparison.trials().items())
-        + "."
-    )
-    return Table(name, caption, corner, columns, (("", tuple(lines)),), notes.listed(), size)
+    return Table(name, caption, corner, columns, (("", tuple(lines)),), notes.listed(), _size([across]))
+
+
+def _size(found: Sequence[Across]) -> str:
+    blocks = [block for across in found for block in across.blocks]
+    ranked = dict.fromkeys(count(len(across.labels), "variant") for across in found)
+    return f"{' or '.join(ranked)} ranked; {grid(blocks)}; {states([row for b in blocks for row in b.rows])}."
 
 
 def _marks(across: Across, label: str, notes: Footnotes) -> str:
@@ -227,13 +289,15 @@ def _drawings(comparison: Comparison, found: Sequence[Across]) -> Iterator[Drawi
         yield Drawing(
             "critical_difference",
             f"Mean rank of the accuracy score over {_datasets(first)}, best on top. A bar joins variants that "
-            f"Nemenyi's test cannot tell apart at the 5% level. CD: the critical difference of mean ranks.{rate}",
+            "Nemenyi's test cannot tell apart at the 5% level. CD: the critical difference of mean ranks. Axis: mean "
+            f"rank, 1 is best. {rests_on(first.blocks)}{rate}",
             lambda: across_figures.critical_difference(first, tests, look),
         )
     drawn = "genes" if len(first.blocks) == 1 else "datasets and genes"
     yield Drawing(
         "rank_chances",
         f"Chance of each rank of the mean accuracy score over {_datasets(first)}, from {ranking.RESAMPLES:,} resamples "
-        f"of {drawn}; a bar as high as the grey behind it is a certainty. Right: the chance of ranking first.{rate}",
+        f"of {drawn}. Across: rank, 1 is best; a bar as high as the grey behind it is a certainty. Right: the chance "
+        f"of ranking first. {rests_on(first.blocks)}{rate}",
         lambda: across_figures.rank_chances(first, look),
     )

@@ -10,8 +10,9 @@ import pandas as pd
 from harness.record import MethodAudit
 from reports.family import Family, Section
 from reports.reading.scores import Comparison, Row
+from reports.writing.counts import count
 from reports.writing.tables import MISSING, Cell, Column, Footnotes, Line, Table
-from reports.writing.wording import HEADINGS, count
+from reports.writing.wording import HEADINGS
 
 _TEXT = (
     "A method is audited on one fold of a dataset: the held-out values are replaced by noise, then permuted over "

@@ -20,8 +20,9 @@ from reports.reading.scores import Comparison
 from reports.reading.standings import Standing, standings
 from reports.statistics.spot_clusters import HALVES, NUMBERS, Compared, Likeness
 from reports.statistics.spot_distances import PIXELS
+from reports.writing.counts import count
 from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, interval, number
-from reports.writing.wording import HEADINGS, at_rate, count, listed, marks, reason
+from reports.writing.wording import HEADINGS, at_rate, listed, marks, reason
 
 _TEXT = (
     "Do spots that are alike in the measured values come out alike? The distance of two spots is Euclidean, over the "
@@ -218,8 +219,9 @@ def _drawing(comparison: Comparison, found: Clustered, place: int) -> Drawing:
     block = found.block
     absent = [f"{row.label} ({row.word or 'not kept'})" for row in block.rows if row.label in found.unkept]
     caption = (
-        f"{block.name}{at_rate(comparison, block.rate)}: distances between spots ({_spots(found)}) over "
-        f"{count(found.genes, 'gene')}. All panels have the same spots in the same order, that of the tree of the "
+        f"{block.name}{at_rate(comparison, block.rate)}: Euclidean distances between spots ({_spots(found)}) over "
+        f"the log-normalised values of {count(found.genes, 'gene')}; predictions are those of the first seed that was "
+        "kept. Both axes of a panel are spots, the same in all panels and in the order of the tree of the "
         f"measured values; the bar on the left of each shows its {count(found.k, 'cluster')}, grey and black in turn. "
         "Each panel is relative to its own 99th percentile, so that colours compare patterns and not sizes. With each "
         "name stands the agreement; grey names: controls and predictions made elsewhere."

@@ -11,11 +11,12 @@ import pandas as pd
 
 from harness.record import Record
 from reports.family import Drawing, Family, Section
-from reports.figures.drawing import Look, columns, drawn_blocks, drawn_looks, panels, short
+from reports.figures.drawing import Look, drawn_blocks, drawn_looks, legend_below, panels, short
 from reports.reading.scores import Block, Comparison, Row
 from reports.reading.standings import Standing, standings
+from reports.writing.counts import count, rests_on
 from reports.writing.tables import MISSING, Cell, Column, Footnotes, Line, Table
-from reports.writing.wording import HEADINGS, at_highest, count, group_of, reason
+from reports.writing.wording import HEADINGS, at_highest, group_of, reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -236,22 +237,25 @@ def _drawings(comparison: Comparison, spent: pd.DataFrame) -> tuple[Drawing, ...
     if not drawn_blocks(comparison):
         return ()
     caption = (
-        "What correlation costs: mean PCC over genes with its 95% interval against the median seconds of a trial, from "
-        f"the lowest to the highest, on a logarithmic axis. Grey and open: controls.{at_highest(comparison)}"
+        "What correlation costs, one panel per dataset. Up: mean PCC over genes (no unit), the line its 95% interval "
+        "from resampling genes. Across: seconds of fitting and predicting one fold, the median over the trials (folds "
+        "and seeds) of a row, the line from the lowest to the highest, on a logarithmic axis. Grey and open: controls "
+        f"and predictions made elsewhere. {rests_on(drawn_blocks(comparison))}{at_highest(comparison)}"
     )
     return (Drawing("costs", caption, lambda: _figure(comparison, spent)),)
 
 
 def _figure(comparison: Comparison, spent: pd.DataFrame) -> Figure:
-    look = drawn_looks(comparison)
-    figure, axes_of = panels(drawn_blocks(comparison), 8, one_scale=True)
+    look, blocks = drawn_looks(comparison), drawn_blocks(comparison)
+    costs = {block.dataset: _costs(block, spent) for block in blocks}
+    shown = [label for label in look if any(label == cost["variant"] for own in costs.values() for cost in own)]
+    names = [short(label) for label in shown]
+    figure, axes_of = panels(blocks, 8, one_scale=True, legend=names)
     handles: dict[str, Line2D] = {}
     for block, axes in axes_of:
         standing = {s.row.label: s for s in standings(block)}
-        own = spent[(spent["dataset"] == block.dataset) & (spent["sampling_rate"] == block.rate)]
-        for cost in summaries(own.dropna(subset="seconds"), ["variant", "device"]).to_dict("records"):
-            if (label := cost["variant"]) in block.labels:
-                handles[label] = _point(axes, look[label], cost, standing[label])
+        for cost in costs[block.dataset]:
+            handles[cost["variant"]] = _point(axes, look[cost["variant"]], cost, standing[cost["variant"]])
         axes.grid(color="#e4e4e4", linewidth=0.5)
         axes.set_axisbelow(True)
         axes.set_title("\n".join(textwrap.wrap(block.short, 38)), loc="left")
@@ -260,11 +264,15 @@ def _figure(comparison: Comparison, spent: pd.DataFrame) -> Figure:
         if (place := axes.get_subplotspec()) is not None and place.is_first_col():
             axes.set_ylabel("mean PCC")
     _decades(figure.axes[0], spent["seconds"].clip(lower=SHORTEST))
-    shown = [label for label in look if label in handles]
-    names = [short(label) for label in shown]
-    fitting = columns(names, figure.get_figwidth())
-    figure.legend([handles[label] for label in shown], names, loc="outside lower center", ncols=fitting, frameon=False)
+    legend_below(figure, [handles[label] for label in shown], names)
     return figure
+
+
+def _costs(block: Block, spent: pd.DataFrame) -> list[dict[str, Any]]:
+    """What the complete rows of a block cost, a summary per row and device."""
+    own = spent[(spent["dataset"] == block.dataset) & (spent["sampling_rate"] == block.rate)]
+    found = summaries(own.dropna(subset="seconds"), ["variant", "device"]).to_dict("records")
+    return [{str(name): value for name, value in cost.items()} for cost in found if cost["variant"] in block.labels]
 
 
 def _point(axes: Axes, look: Look, cost: Mapping[str, Any], standing: Standing) -> Line2D:

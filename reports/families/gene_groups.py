@@ -16,8 +16,9 @@ from reports.reading.scores import Block, Comparison
 from reports.reading.standings import BAR, Standing, standings
 from reports.statistics import ranking
 from reports.statistics.rank_correlation import BINS, MANY, Floats, quartiles, resampled_spearman, spearman
+from reports.writing.counts import count, seeds_of, size
 from reports.writing.tables import MISSING, Cell, Column, Footnotes, Line, Table, interval, number
-from reports.writing.wording import HEADINGS, at_highest, at_rate, count, listed, marks, reason, size
+from reports.writing.wording import HEADINGS, at_highest, at_rate, listed, marks, reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -235,8 +236,11 @@ def _drawings(comparison: Comparison, shown: Sequence[Groups]) -> Iterator[Drawi
         yield Drawing(
             f"gene_groups-{start // PER_FIGURE + 1}",
             f"Mean PCC of the genes in each quartile of a property, on {listed([each.block.name for each in part])}: "
-            "the variants, and the low-rank ridge control in grey. Bars: 95% interval from resampling the genes of "
-            f"the quartile; n: their number.{at_highest(comparison)}",
+            "the variants, and the low-rank ridge control in grey. Up: mean PCC (no unit), each gene averaged over "
+            "seeds; across: quartiles of the measured genes' expression (mean over spots), sparsity (share of "
+            "spots without it) and Moran's I. Bars: 95% interval from resampling the genes of the quartile; "
+            f"n: their number. {count(part[0].block.folds, 'fold')}, {seeds_of([g.block for g in part])}."
+            f"{at_highest(comparison)}",
             lambda part=part: _figure(comparison, part),  # type: ignore[misc]
         )
 

@@ -14,11 +14,14 @@ from reports.published import METRICS
 from reports.reading.pooled import FACTS
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import Standing, standings
+from reports.writing.counts import rests_on, size
 from reports.writing.tables import MISSING, Cell, Column, Footnotes, Line, Table, interval, number
-from reports.writing.wording import HEADINGS, at_highest, at_rate, marks, reason, size
+from reports.writing.wording import HEADINGS, at_highest, at_rate, marks, reason
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_JS = next(metric for metric in METRICS if metric.name == "js")
 
 _COLUMNS = (
     *(Column(metric.label, metric.arrow) for metric in METRICS),
@@ -45,9 +48,10 @@ def section(comparison: Comparison) -> Section:
         drawings = (
             Drawing(
                 "pcc_over_genes",
-                "PCC of the held-out genes: box from the first to the third quartile with the median, whiskers from "
-                "the 5th to the 95th percentile, marker at the mean. Grey: controls and predictions made elsewhere."
-                f"{at_highest(comparison)}",
+                "PCC of the held-out genes, each averaged over seeds (no unit, from -1 to 1, higher is better), one "
+                "panel per dataset. Over genes: box from the first to the third quartile, thick line at the median, "
+                "whiskers from the 5th to the 95th percentile, marker at the mean. Grey: controls and predictions made "
+                f"elsewhere. {rests_on(drawn_blocks(comparison))}{at_highest(comparison)}",
                 lambda: _figure(comparison),
             ),
         )
@@ -105,14 +109,16 @@ def _line(block: Block, standing: Standing, notes: Footnotes) -> Line:
         empty = (Cell(MISSING),) * (len(_COLUMNS) - 1)
         return Line(row.label, (Cell(reason(standing, notes) or MISSING), *empty), marks(standing, notes))
     cells = [
-        Cell(f"{number(mean, 3)} {interval(low, high, 3)}", mean)
-        for mean, low, high in zip(standing.means, standing.means_low, standing.means_high, strict=True)
+        Cell(f"{number(mean, metric.decimals)} {interval(low, high, metric.decimals)}", mean)
+        for metric, mean, low, high in zip(
+            METRICS, standing.means, standing.means_low, standing.means_high, strict=True
+        )
     ]
     facts = block.facts[block.labels.index(row.label)]
     flat, bias, truth_sd = (facts[:, FACTS.index(name)] for name in FACTS)
-    for value in (float(flat.mean()), standing.beats_flat, float(np.abs(bias).mean()), float(truth_sd.mean())):
-        cells.append(Cell(number(value, 3), value))
-    cells[5] = Cell(f"{number(100 * standing.beats_flat, 0)}%", standing.beats_flat)
+    cells.append(Cell(number(float(flat.mean()), _JS.decimals), float(flat.mean())))
+    cells.append(Cell(f"{number(100 * standing.beats_flat, 0)}%", standing.beats_flat))
+    cells += [Cell(number(value, 3), value) for value in (float(np.abs(bias).mean()), float(truth_sd.mean()))]
     return Line(row.label, tuple(cells), marks(standing, notes))
 
 

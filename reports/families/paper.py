@@ -15,9 +15,10 @@ from reports.families.accuracy_score import wide
 from reports.family import Family, Section
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import Standing, standings
+from reports.writing.counts import alike, grid, states
 from reports.writing.lineage import kind
 from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, number
-from reports.writing.wording import HEADINGS, SCORE_NOTE, TIED_NOTE, at_rate, count, marks
+from reports.writing.wording import BIASED, HEADINGS, SCORE_NOTE, THINNED, TIED_NOTE, at_rate, marks
 
 HALF = 5
 """Datasets side by side."""
@@ -69,37 +70,45 @@ FAMILY = Family(place=18, section=section)
 
 
 def _score_tables(comparison: Comparison) -> list[Table]:
-    found = []
-    for rate in comparison.rates:
-        blocks = [block for block in comparison.blocks if block.rate == rate]
-        halves = [blocks[i : i + HALF] for i in range(0, len(blocks), HALF)]
-        found += [_half(comparison, rate, half, i) for i, half in enumerate(halves)]
-    return found
+    """Five datasets side by side; of several sampling rates a table per dataset, with a column per rate."""
+    if len(comparison.rates) > 1:
+        by_dataset: dict[str, list[Block]] = {}
+        for block in comparison.blocks:
+            by_dataset.setdefault(block.dataset, []).append(block)
+        return [_table(comparison, blocks, f"rates-{name}", True) for name, blocks in by_dataset.items()]
+    starts = range(0, len(comparison.blocks), HALF)
+    rate = comparison.rates[0]
+    names = [f"scores-{rate:g}-{place + 1}" for place in range(len(starts))]
+    return [_table(comparison, comparison.blocks[i : i + HALF], n, False) for i, n in zip(starts, names, strict=True)]
 
 
-def _half(comparison: Comparison, rate: float, blocks: Sequence[Block], place: int) -> Table:
+def _table(comparison: Comparison, blocks: Sequence[Block], name: str, over_rates: bool) -> Table:
     notes = Footnotes()
     ticks = _encoders(comparison) if kind(comparison) == "conditions" else {}
     found = {block: {s.row.label: s for s in standings(block)} for block in blocks}
     groups = []
     for group, heading in HEADINGS.items():
-        labels = [r.label for r in blocks[0].rows if r.group == group]
+        labels = dict.fromkeys(row.label for block in blocks for row in block.rows if row.group == group)
         groups.append((heading, tuple(_line(label, found, ticks, group == "control", notes) for label in labels)))
     if any(cell.text == MISSING for _, lines in groups for line in lines for cell in line.cells):
         notes.mark(MISSING, "no number: failed, skipped, not run whole, or no variant to be ranked among.")
     if any(cell.emphasis == "tied" for _, lines in groups for line in lines for cell in line.cells):
         notes.mark(TIED, TIED_NOTE)
+    if "‡" in notes.found and any(block.rate < 1 for block in blocks):
+        notes.found["‡"] = BIASED + THINNED  # whichever rate the first of them is of
     if any(block.places("control", "external") for block in blocks):
         notes.mark("( )", "outside N: what the row would have had if it alone had joined, out of N + 1.")
-    variants = ", ".join(f"{block.short}: {len(block.places('variant'))}" for block in blocks)
+    heads = {block: f"rate {block.rate:g}" if over_rates else block.short for block in blocks}
+    variants = alike({head: len(block.places("variant")) for block, head in heads.items()})
+    genes = alike({head: block.n_genes for block, head in heads.items()})
     notes.mark("Numbers:", f"{SCORE_NOTE} Experiment {comparison.asked.name}; intervals: its accuracy-score tables.")
-    notes.mark("N:", f"{variants}. Genes: " + ", ".join(f"{b.short} {b.n_genes}" for b in blocks) + ".")
+    notes.mark("N:", f"{variants}. Genes: {genes}.")
     title = TITLES.get(kind(comparison), f"Accuracy score of {comparison.asked.name}")
-    more = f" ({place + 1})" if sum(block.rate == rate for block in comparison.blocks) > HALF else ""
-    columns = (*(Column(label, text=True) for label in ticks), *(Column(block.short, "↑") for block in blocks))
-    size = f"{count(comparison.asked.folds, 'fold')} × {count(max(b.seeds for b in blocks), 'seed')}."
-    caption = f"{title}{more}{at_rate(comparison, rate)}"
-    return Table(f"scores-{rate:g}-{place + 1}", caption, "Variant", columns, tuple(groups), notes.listed(), size)
+    more = f" ({name.rpartition('-')[2]})" if not over_rates and len(comparison.blocks) > HALF else ""
+    where = f" on {blocks[0].name}, by sampling rate" if over_rates else f"{more}{at_rate(comparison, blocks[0].rate)}"
+    columns = (*(Column(label, text=True) for label in ticks), *(Column(head, "↑") for head in heads.values()))
+    size = f"{grid(blocks)}; {states([row for block in blocks for row in block.rows])}."
+    return Table(name, f"{title}{where}", "Variant", columns, tuple(groups), notes.listed(), size)
 
 
 def _line(

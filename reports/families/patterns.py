@@ -19,8 +19,9 @@ from reports.figures.drawing import PAGE
 from reports.figures.spot_map import BRIGHTEST, brightness, choose, painted, pcc, spot_map
 from reports.reading.scores import Block, Comparison
 from reports.reading.standings import BAR, standings
+from reports.writing.counts import count
 from reports.writing.tables import number
-from reports.writing.wording import at_rate, count, listed
+from reports.writing.wording import at_rate, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,14 @@ ROOM = 8
 PIXELS = 128
 """Width of one picture in a figure."""
 
+_FULL = "no room"
+
 _COLOURS = "viridis"
+
+_FIRST = (
+    "First come the reference and low-rank ridge, then the variants by falling accuracy score, then the others in the "
+    "order of the tables."
+)
 
 _COLUMNS = ("dataset", "synthetic", "sampling_rate", "gene", "choice", "chosen_by", "variant", "group", "pcc", "spots")
 
@@ -51,7 +59,7 @@ class Pattern:
     """What the figure of one dataset shows: K genes of R rows over n spots.
 
     chosen_by: the row whose PCC chose the genes. choices: why each gene is shown. places: (n, 2).
-    values: (1 + R, K, n), what was measured first. pcc: (R, K). left_out: other rows with the reason, in words.
+    values: (1 + R, K, n), what was measured first. pcc: (R, K). left_out: other rows by reason, in words.
     depth: whether the spots have a z, which is not shown.
     """
 
@@ -136,7 +144,7 @@ def _pattern(comparison: Comparison, block: Block) -> Pattern | str:
         places=spots.loc[measured.index, ["x", "y"]].to_numpy(np.float64),
         values=np.stack([frame.to_numpy(np.float64).T for frame in values]),
         pcc=np.stack([_pcc_of(measured, shown[label]) for label in order]),
-        left_out=_left_out(block, order),
+        left_out=_left_out(block, order, _wanted(comparison, block)),
         depth="z" in spots.columns,
     )
 
@@ -170,9 +178,16 @@ def _wanted(comparison: Comparison, block: Block) -> list[str]:
     return sorted(block.labels, key=place)
 
 
-def _left_out(block: Block, shown: Sequence[str]) -> tuple[str, ...]:
-    reason = "no room" if len(shown) == ROOM else "not kept"
-    return tuple(f"{row.label} ({row.word or reason})" for row in block.rows if row.label not in shown)
+def _left_out(block: Block, shown: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The other rows by reason: no numbers, not kept, or too late for the room there is."""
+    last = max(wanted.index(label) for label in shown)
+    reasons: dict[str, list[str]] = {}
+    for row in block.rows:
+        if row.label not in shown:
+            late = len(shown) == ROOM and row.label in wanted and wanted.index(row.label) > last
+            unfinished = f"not complete: {row.word}" if row.word else ""
+            reasons.setdefault(unfinished or (_FULL if late else "predictions not kept"), []).append(row.label)
+    return tuple(f"{listed(labels)} ({reason})" for reason, labels in reasons.items())
 
 
 def _pcc_of(measured: pd.DataFrame, guess: pd.DataFrame) -> NDArray[np.float64]:
@@ -195,7 +210,9 @@ def _caption(comparison: Comparison, pattern: Pattern) -> str:
     kinds = [f"{pattern.choices.count(kind)} with the {kind}" for kind in dict.fromkeys(pattern.choices)]
     visible = len(np.unique(pattern.map[pattern.map >= 0]))
     said = [
-        f"{block.name}{at_rate(comparison, block.rate)}: measured and predicted values over {count(n, 'spot')}. Genes: "
+        f"{block.name}{at_rate(comparison, block.rate)}: measured values, and predicted ones of "
+        f"{count(len(pattern.rows), 'row')}, over {count(n, 'spot')}; both on the log scale on which they were "
+        "scored; axes are the spots' x and y, in the unit of the file. Genes: "
         f"{listed(kinds)} PCC of {pattern.chosen_by} among {block.n_genes}, a choice that flatters that row.",
         "Below each picture stands its PCC in the first seed that was kept; each has its own colour scale, from 0 to "
         f"its {BRIGHTEST}th percentile (its maximum where that is 0), since PCC does not see scale.",
@@ -205,7 +222,9 @@ def _caption(comparison: Comparison, pattern: Pattern) -> str:
     if pattern.depth:
         said.append("Spots have a third coordinate; they are shown from above (x and y).")
     if pattern.left_out:
-        said.append(f"Not shown: {listed(list(pattern.left_out))}.")
+        left_out = f"Not shown: {'; '.join(pattern.left_out)}."
+        full = any(each.endswith(f"({_FULL})") for each in pattern.left_out)
+        said.append(f"{left_out} A figure has room for {len(pattern.rows)} rows. {_FIRST}" if full else left_out)
     return " ".join(said)
 
 

@@ -16,8 +16,9 @@ from reports.reading.scores import Block, Comparison
 from reports.reading.standings import standings
 from reports.statistics import ranking
 from reports.statistics.ranking import Floats
+from reports.writing.counts import count, rests_on
 from reports.writing.tables import number
-from reports.writing.wording import at_highest, count, listed
+from reports.writing.wording import at_highest, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,10 +140,11 @@ def _as_caption(comparison: Comparison) -> str:
     datasets = _datasets(_shares(comparison))
     drawn = "" if len(datasets) >= FEWEST else f" A box needs {FEWEST} datasets, so there is none."
     return (
-        f"AS/N over {count(len(datasets), 'dataset')}: a point per dataset, in each row from top to bottom "
-        f"{listed(datasets)}; thick line: median; box: first to third quartile.{drawn} n: datasets with a score. "
-        "Grey: controls and predictions made elsewhere, what each would have had if it alone had joined, over N + 1."
-        f"{at_highest(comparison)}"
+        f"AS/N (accuracy score over number of variants, at most 1, no unit) over {count(len(datasets), 'dataset')}: "
+        f"a point per dataset, in each row from top to bottom {listed(datasets)}; thick line: median of the datasets; "
+        f"box: their first to third quartile.{drawn} n: datasets with a score. "
+        "Grey: controls and predictions made elsewhere, what each would have had if it alone had joined, over N + 1. "
+        f"{rests_on(drawn_blocks(comparison))}{at_highest(comparison)}"
     )
 
 
@@ -189,7 +191,8 @@ def _gene_caption(comparison: Comparison, ranked: list[Block]) -> str:
     said = (
         "Rank of each variant in PCC on every gene, from last (dark) to first (bright), genes sorted by their mean PCC "
         "over the variants; at the right the share of genes on which it is first (ties share). This shows how often a "
-        "variant is first on a gene and is not the accuracy score, which never ranks single genes."
+        "variant is first on a gene and is not the accuracy score, which never ranks single genes. PCC of a gene is "
+        f"averaged over seeds. Across: genes; down: variants. {rests_on(ranked)}"
     )
     many = [f"{block.name} ({block.n_genes} genes)" for block in ranked if block.n_genes > MOST]
     if many:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,9 @@ from reports.reading.scores import Comparison, Row
 from reports.reading.sparsity_curves import PCC, Curves, Overall, curves, over_datasets
 from reports.reading.standings import Standing, standings
 from reports.statistics.sparsity_statistics import THRESHOLD, wilson
+from reports.writing.counts import count, grid, states
 from reports.writing.tables import MISSING, TIED, Cell, Column, Emphasis, Footnotes, Line, Table, interval, number
-from reports.writing.wording import HEADINGS, count, listed, marks, reason
+from reports.writing.wording import BIASED, HEADINGS, THINNED, listed, marks, reason
 
 FEWEST = 5
 """Of fewer genes above the threshold no share is given in a table."""
@@ -25,6 +27,7 @@ _MISSING = (
     f"no number: the row is not complete at every rate; fewer than {FEWEST} genes are above {THRESHOLD:g} at the "
     "highest (the CSV has their share); the interval of the mean PCC there is not above 0; or there is no variant."
 )
+_COUNTS = "Counts per spot: their mean sum over the panel before thinning; at a rate r about r times that is left."
 _OUTSIDE = "the rank that the row would have had if it alone had joined the variants, of N + 1."
 
 Cells = Callable[[Curves, int, Footnotes], list[Cell]]
@@ -147,25 +150,39 @@ def _line(found: Curves, row: Row, width: int, cells_of: Cells, notes: Footnotes
     if row.label in found.words:
         reason(Standing(row), notes)
         return Line(row.label, (Cell(found.words[row.label]), *(Cell(MISSING),) * (width - 1)))
-    standing = next(each for each in standings(found.first) if each.row.label == row.label)
-    return Line(row.label, tuple(cells_of(found, found.labels.index(row.label), notes)), marks(standing, notes))
+    return Line(row.label, tuple(cells_of(found, found.labels.index(row.label), notes)), _marks(found, row, notes))
+
+
+def _marks(found: Curves, row: Row, notes: Footnotes) -> str:
+    """A row's marks, over all rates: how it was chosen is the same at each, whether it is biased is not."""
+    own = [next(each for each in standings(block) if each.row.label == row.label) for block in found.blocks]
+    shown = marks(replace(own[0], biased=False), notes)
+    return shown + (notes.mark("‡", _biased(found)) if any(each.biased for each in own) else "")
+
+
+def _biased(found: Curves) -> str:
+    """At which rates which rows are biased."""
+    rates: dict[str, list[str]] = {}
+    for block in found.blocks:
+        for standing in standings(block):
+            if standing.biased and standing.row.label in found.labels:
+                rates.setdefault(standing.row.label, []).append(f"{block.rate:g}")
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for label in (label for label in found.labels if label in rates):
+        rows.setdefault(tuple(rates[label]), []).append(label)
+    where = [
+        f"{'at every rate' if len(at) == len(found.rates) else f'at {listed(list(at))}'}: {listed(labels)}"
+        for at, labels in rows.items()
+    ]
+    return f"{BIASED}{THINNED} Here {'; '.join(where)}."
 
 
 def _size(found: Curves) -> str:
-    first = found.first
-    rows = [row for block in found.blocks for row in block.rows]
-    done, failed, skipped, asked = (
-        sum(getattr(row, name) for row in rows) for name in ("done", "failed", "skipped", "asked")
-    )
     genes = f"{count(len(found.genes), 'gene')} scored at every rate"
     if found.left_out:
         genes += f" ({found.left_out} scored at some rates only and left out)"
-    return (
-        f"{count(sum(row.group == 'variant' for row in found.rows), 'variant')} (N = {len(found.inside)} complete at "
-        f"every rate) × 1 dataset × {len(found.rates)} sampling rates × {count(first.folds, 'fold')} × "
-        f"{count(first.seeds, 'seed')}; {genes}; {done} of {count(asked, 'trial')} finished, {failed} failed, "
-        f"{skipped} skipped, {asked - done - failed - skipped} not run."
-    )
+    rows = [row for block in found.blocks for row in block.rows]
+    return f"{grid(found.blocks)}; N = {len(found.inside)} complete at every rate; {genes}; {states(rows)}."
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -192,10 +209,8 @@ def _overall_table(found: Sequence[Curves], rows: Sequence[Overall]) -> Table:
     notes.mark("[ ]", "the 95% interval from resampling datasets; there is none for fewer than three of them.")
     notes.mark("±", "the standard deviation between datasets.")
     caption = "Over datasets: mean AUC, and Spearman's correlation of each metric with the share of zeros in the input"
-    size = (
-        f"{count(sum(each.row.group == 'variant' for each in rows), 'variant')} × {count(len(found), 'dataset')} × "
-        f"{count(max(len(each.rates) for each in found), 'sampling rate')}; a point is a dataset at a rate."
-    )
+    blocks = [block for each in found for block in each.blocks]
+    size = f"{grid(blocks)}; a point is a dataset at a rate."
     return Table("over-datasets", caption, "Variant", columns, tuple(groups), notes.listed(), size)
 
 
@@ -215,18 +230,34 @@ def _overall_line(own: Overall, datasets: int, notes: Footnotes) -> Line:
 
 
 def _sparsity(comparison: Comparison, found: Sequence[Curves]) -> Table:
-    """The share of zeros in what the methods saw."""
+    """How large the spatial data are, and the share of zeros in what the methods saw."""
     lines = []
     for each in found:
         zeros = dict(zip(each.rates, each.sparsity.tolist(), strict=True))
         values = [zeros.get(rate, math.nan) for rate in comparison.rates]
         shown = [MISSING if math.isnan(value) else f"{number(100 * value, 1)}%" for value in values]
-        lines.append(Line(each.first.name, tuple(Cell(text, v) for text, v in zip(shown, values, strict=True))))
-    columns = tuple(Column(f"rate {rate:g}") for rate in comparison.rates)
-    notes = ((MISSING, "no number: nothing was asked for, or no finished trial says."),)
-    size = f"Values of visible genes after thinning; mean over {count(comparison.asked.folds, 'fold')}."
-    caption = "Sparsity of the spatial input: share of zeros among the values that methods saw"
-    return Table("sparsity", caption, "Dataset", columns, (("", tuple(lines)),), notes, size)
+        cells = [Cell(text, v) for text, v in zip(shown, values, strict=True)]
+        lines.append(Line(each.first.name, (*_extent(comparison, each.first.dataset), *cells)))
+    columns = (
+        *(Column("spots × genes"), Column("counts per spot")),
+        *(Column(f"zeros at {rate:g}") for rate in comparison.rates),
+    )
+    notes = [
+        ("Zeros:", f"among values of visible genes after thinning, mean over {count(found[0].first.folds, 'fold')}.")
+    ]
+    notes += [("Genes:", "the panel, of which each fold shows its share. " + _COUNTS)]
+    if any(cell.text == MISSING for line in lines for cell in line.cells):
+        notes.append((MISSING, "no number: nothing was asked for, no finished trial says, or values are no counts."))
+    caption = "The spatial data: their size, and the share of zeros that methods saw at each sampling rate"
+    return Table("sparsity", caption, "Dataset", columns, (("", tuple(lines)),), tuple(notes))
+
+
+def _extent(comparison: Comparison, dataset: str) -> tuple[Cell, Cell]:
+    """Spots and genes of a dataset, and the mean counts of a spot over these genes."""
+    facts, genes = comparison.asked.datasets.get(dataset, {}), comparison.panels.get(dataset)
+    spots, depth = facts.get("spots"), comparison.kept.depth(dataset)
+    size = Cell(MISSING) if spots is None or genes is None else Cell(f"{spots:,} × {genes:,}", float(spots))
+    return size, Cell(MISSING if math.isnan(depth) else f"{depth:,.0f}", None if math.isnan(depth) else depth)
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from reports.family import Family, Section
 from reports.figures.tuning_figures import drawings
-from reports.published import METRICS
+from reports.published import METRICS, Published
 from reports.reading.scores import Comparison
 from reports.reading.tuned import Tried, front, parameters, pooled, tried
 from reports.statistics.importances import FEWEST, Importance, importances
@@ -67,11 +67,14 @@ def _winners(comparison: Comparison, label: str, studies: Sequence[Tried]) -> Ta
     rows = [(study, dataset, fold) for study in studies for dataset, fold in _scored(comparison, study)]
     values = [_row(comparison, label, base, shown.name, study, dataset, fold) for study, dataset, fold in rows]
     lines = [
-        Line(_place(dataset, fold), (Cell(str(len(study.configurations)), len(study.configurations)), *_cells(own)))
+        Line(
+            _place(dataset, fold),
+            (Cell(str(len(study.configurations)), len(study.configurations)), *_cells(own, shown)),
+        )
         for (study, dataset, fold), own in zip(rows, values, strict=True)
     ]
     if len(rows) > 1:
-        lines.append(Line("mean", (Cell(MISSING), *_cells(np.nanmean(np.array(values), axis=0).tolist()))))
+        lines.append(Line("mean", (Cell(MISSING), *_cells(np.nanmean(np.array(values), axis=0).tolist(), shown))))
     if any(cell.text == MISSING for line in lines for cell in line.cells):
         notes.mark(MISSING, "not known: a trial is missing, or it is no number of this row.")
     if shown.name != metric:
@@ -111,8 +114,8 @@ def _test(comparison: Comparison, label: str, metric: str, dataset: str, fold: i
     return float(np.average([v for v, _ in found], weights=[n for _, n in found])) if found else math.nan
 
 
-def _cells(values: Sequence[float]) -> list[Cell]:
-    return [Cell(number(value, 3, signed=place in (1, 3)), value) for place, value in enumerate(values)]
+def _cells(values: Sequence[float], shown: Published) -> list[Cell]:
+    return [Cell(number(value, shown.decimals, signed=place in (1, 3)), value) for place, value in enumerate(values)]
 
 
 def _place(dataset: str, fold: int | None) -> str:
@@ -130,13 +133,15 @@ def _safe(label: str) -> str:
 def _front(label: str, study: Tried) -> Table:
     """The configurations that no other beats on every objective."""
     arrows = {m.name: m.arrow for m in METRICS} | {"as": "↑", "seconds": "↓", "memory": "↓"}
+    decimals = {m.name: m.decimals for m in METRICS}
     units = {"seconds": "seconds", "memory": "memory, MiB"}
     columns = (*(Column(units.get(n, n), arrows[n]) for n in study.metric), Column("settings", text=True))
     lines = []
     for n in sorted(front(study), key=lambda n: -study.outcomes[n].values[study.metric[0]]):
         own = study.outcomes[n].values
         settings = ", ".join(f"{k} {_spelled(v)}" for k, v in study.configurations[n].params.items())
-        cells = [Cell(number(own[name], 3 if abs(own[name]) < 10 else 0), own[name]) for name in study.metric]
+        digits = {name: decimals.get(name, 3 if abs(own[name]) < 10 else 0) for name in study.metric}
+        cells = [Cell(number(own[name], digits[name]), own[name]) for name in study.metric]
         lines.append(Line(f"#{n}" + (" (scored)" if n == study.winner else ""), (*cells, Cell(settings))))
     caption = f"{label}: Pareto front of {' and '.join(study.metric)}, by the genes that chose ({study.named})"
     size = f"{len(lines)} of {len(study.finished)} finished configurations; values flatter, as those of winners do."

@@ -10,8 +10,8 @@ import numpy as np
 from reports.figures.drawing import COLUMN, Look, short
 from reports.reading.dataset_ranks import Across, Tests
 from reports.statistics import rank_tests
+from reports.writing.counts import count
 from reports.writing.tables import number
-from reports.writing.wording import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

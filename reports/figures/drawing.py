@@ -16,6 +16,7 @@ from reports.reading.scores import Block, Comparison
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 COLUMN, PAGE = 89 / 25.4, 183 / 25.4
 """Widths of a journal's column and page, inches."""
@@ -24,6 +25,9 @@ COLUMN, PAGE = 89 / 25.4, 183 / 25.4
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _SHAPES = ("o", "s", "^", "D", "v", "P")
 _GREY = "#767676"
+
+_LEGEND_LINE = 0.17
+"""Height of a line of a legend, inches."""
 
 METHODS = ("spadit", "tangram", "gimvi", "spage", "stplus", "spaotsc", "novosparc", "spatialscope", "stdiff")
 """The methods that have a look of their own, by file: the paper's, in its order."""
@@ -107,14 +111,20 @@ def drawn_blocks(comparison: Comparison) -> list[Block]:
     return [b for b in comparison.blocks if b.n_genes and b.rate == comparison.rates[0]]
 
 
-def panels(blocks: list[Block], rows: int, one_scale: bool) -> tuple[Figure, Iterator[tuple[Block, Axes]]]:
-    """A figure with one panel per block, each with room for `rows` lines; one_scale: all share their x axis."""
+def panels(
+    blocks: list[Block], rows: int, one_scale: bool, legend: Sequence[str] = ()
+) -> tuple[Figure, Iterator[tuple[Block, Axes]]]:
+    """A figure with one panel per block, each with room for `rows` lines; one_scale: all share their x axis.
+
+    legend: names that `legend_below` will put below the panels; the figure is higher by what they need.
+    """
     from matplotlib.figure import Figure
 
     across = min(3, len(blocks))
     down = -(-len(blocks) // across)
-    width = PAGE if across > 1 else COLUMN
-    figure = Figure(figsize=(width, down * (0.75 + 0.17 * rows)), layout="constrained")
+    width = PAGE if across > 1 else 1.4 * COLUMN if legend else COLUMN
+    lines = -(-len(legend) // columns(legend, width)) if legend else 0
+    figure = Figure(figsize=(width, down * (0.75 + 0.17 * rows) + _LEGEND_LINE * lines), layout="constrained")
     axes = figure.subplots(down, across, squeeze=False, sharex=one_scale)
     for spare in axes.flat[len(blocks) :]:
         spare.set_axis_off()
@@ -125,6 +135,12 @@ def columns(names: Sequence[str], width: float) -> int:
     """How many names fit beside each other in a legend below a figure of that width, inches."""
     each = 0.55 + 0.058 * max(map(len, names), default=0)  # a handle, and letters of 7 points
     return max(1, min(len(names), int(width / each)))
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D], names: Sequence[str]) -> None:
+    """A legend below the panels, in as many columns as fit."""
+    fitting = columns(names, figure.get_figwidth())
+    figure.legend(handles, names, loc="outside lower center", ncols=fitting, frameon=False)
 
 
 def short(label: str, most: int = 34) -> str:

@@ -22,6 +22,7 @@ from reports.published import METRICS
 from reports.reading.scores import Comparison
 from reports.reading.sparsity_curves import PCC, Curves
 from reports.statistics.sparsity_statistics import THRESHOLD
+from reports.writing.counts import count, seeds_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,16 +60,24 @@ def _named(name: str, place: int) -> str:
 def _curve_drawings(found: Sequence[Curves], look: Mapping[str, Look]) -> list[Drawing]:
     flat = any(not _informative(each, v) for each in found for v in range(len(each.labels)))
     caption = (
-        "Mean over genes at each sampling rate, for genes scored at every rate and rows complete at every rate. Bands, "
-        "for the variants: ± the standard deviation over folds and seeds of the mean of a fold's genes. They show how "
-        "far folds differ, which rows have in common; they are no intervals of the mean. Every panel has its own "
-        "scale. RMSE follows from PCC. Grey and open: controls and predictions made elsewhere."
+        "Across: sampling rate, the share of the visible counts that is kept. Up: mean PCC, SSIM and JS (no unit) over "
+        "the genes scored at every rate, for rows complete at every rate; every panel has its own scale. Bands, for "
+        "the variants: ± one standard deviation, over folds and seeds, of the mean of a fold's genes. They show how "
+        "far folds differ, which rows have in common; they are no intervals of the mean. RMSE follows from PCC. Grey "
+        f"and open: controls and predictions made elsewhere. {_rests_on(found)}"
         + (" Rows that predict the same everywhere (PCC 0 for every gene) are not drawn." if flat else "")
     )
     return [
         Drawing(_named("robustness", place), caption, partial(_curve_figure, found[run.start : run.stop], look))
         for place, run in enumerate(_runs(len(found), DATASETS))
     ]
+
+
+def _rests_on(found: Sequence[Curves]) -> str:
+    """Genes that are scored at every rate, folds and seeds."""
+    genes = ", ".join(f"{each.first.short} {len(each.genes)}" for each in found)
+    blocks = [block for each in found for block in each.blocks]
+    return f"Genes: {genes}; {count(blocks[0].folds, 'fold')}, {seeds_of(blocks)}." if blocks else ""
 
 
 def _informative(found: Curves, v: int) -> bool:
@@ -186,7 +195,8 @@ def _gene_drawings(found: Sequence[Curves], look: Mapping[str, Look]) -> list[Dr
     low = min(float(each.values[[0, -1]][:, each.inside, :, PCC].min(initial=0)) for each in found)
     grid = Grid(math.floor(10 * low) / 10)
     caption = (
-        "PCC of every gene at the highest sampling rate and at the lowest, one panel per variant inside N and dataset. "
+        "A point per gene, its PCC averaged over seeds: across, at the highest sampling rate; up, at the lowest. One "
+        f"panel per variant inside N and dataset. {_rests_on(found)} "
         f"Below the diagonal: worse when thinned. Lines at the threshold of {THRESHOLD:g}; the percentage is the "
         "robustness score, the share of genes in the upper right corner. Other rates and the rows outside N are in "
         "genes.csv."

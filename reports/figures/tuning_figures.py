@@ -38,8 +38,9 @@ def drawings(found: Mapping[str, Sequence[Tried]], mattered: Mapping[str, Sequen
         made.append(
             Drawing(
                 _named("tuning_history", place),
-                f"{label}: the objective of each configuration in the order of suggestion, and the best until then "
-                "(line); a cross is the winner. The best of many flatters.",
+                f"{label}: up, the objective ({studies[0].metric[0]}) of each configuration; across, the order of "
+                "suggestion; line, the best until then; cross, the winner. A panel per study, a point per finished "
+                f"configuration ({len(frame)} in all), means over the genes that chose. The best of many flatters.",
                 partial(_history, studies),
             )
         )
@@ -47,7 +48,8 @@ def drawings(found: Mapping[str, Sequence[Tried]], mattered: Mapping[str, Sequen
             made.append(
                 Drawing(
                     _named("tuning_slices", place),
-                    f"{label}: {about} over each setting, a point per finished configuration, the most important "
+                    f"{label}: {studies[0].metric[0]}, {about}, over each setting, a point per finished configuration "
+                    f"({len(frame)}), the most important "
                     "settings first where there are importances. Settings vary together, so a trend need not be an "
                     "effect.",
                     partial(_slices, frame, varied[:SLICES]),
@@ -58,8 +60,8 @@ def drawings(found: Mapping[str, Sequence[Tried]], mattered: Mapping[str, Sequen
             made.append(
                 Drawing(
                     _named("tuning_parallel", place),
-                    f"{label}: a line per finished configuration through its settings to the objective ({about}); the "
-                    "better, the darker.",
+                    f"{label}: a line per finished configuration ({len(frame)}) through its settings to the objective "
+                    f"({studies[0].metric[0]}, {about}); the better, the darker. Each axis has its own scale.",
                     partial(_parallel, frame, shared, studies[0].higher),
                 )
             )

@@ -7,6 +7,7 @@ A fold's truth is log-normalised with size factors of the genes that were visibl
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,14 @@ class Kept:
         """What is known of the panel's genes: index gene; st_mean, st_detection, sc_mean, morans_i and so on."""
         found = self.store.dataset_genes(self.asked.datasets[dataset]["dataset_id"])
         return found.set_index("gene") if len(found) else found
+
+    def depth(self, dataset: str) -> float:
+        """The mean over spots of the sum of their counts of the panel's genes; NaN where these are no counts."""
+        card = self.store.cards().get(self.asked.datasets.get(dataset, {}).get("dataset_id", ""))
+        if card is None or card["st_kind"] != "counts" or self.asked.protocol_id not in card["panels"]:
+            return math.nan
+        measured = self.store.measured(card["dataset_id"])[card["panels"][self.asked.protocol_id]]
+        return float(measured.to_numpy(np.float64).sum(axis=1).mean())
 
     @functools.lru_cache(maxsize=2)  # noqa: B019  # a comparison lives as long as its report
     def prediction(self, label: str, dataset: str, rate: float) -> pd.DataFrame | None:

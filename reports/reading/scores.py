@@ -262,7 +262,8 @@ def _row(
     failed = [r for r in records if r.status == "failed"]
     skipped = [r for r in records if r.status == "skipped"]
     done = [r for r in records if r.status == "ok"]
-    missing = sum(trial is None for trial in trials.values())
+    alike = all(len({trial for (f, _), trial in trials.items() if f == fold}) == 1 for fold in first)
+    missing = len({(f, 0 if alike else s) for (f, s), trial in trials.items() if trial is None})
     asked = len(distinct) + missing
     status: Status = (
         "failed" if failed else "skipped" if skipped else "complete" if len(done) == asked else "incomplete"

@@ -38,7 +38,7 @@ class Standing:
     interval over genes. seed_sd: sd over seeds of the AS per seed, for a row with several seeds.
     ranks, means, means_low, means_high: per published metric.
     beats_flat: share of genes whose JS is below that of a flat prediction. biased: the mean over genes of |bias|
-    exceeds the mean over genes of the truth's sd.
+    exceeds the mean over genes of the truth's sd. thinned: whether the block's sampling rate is below 1.
     versus_bar: whether the interval of AS(row) - AS(bar), among the N variants and the bar, lies above or below 0.
     """
 
@@ -55,6 +55,7 @@ class Standing:
     means_high: Four = _NOTHING
     beats_flat: float = math.nan
     biased: bool = False
+    thinned: bool = False
     best: bool = False
     tied: bool = False
     versus_bar: Versus = ""
@@ -122,6 +123,7 @@ def _facts(block: Block, place: int) -> dict[str, object]:
     return {
         "beats_flat": float(np.mean(js < flat)),
         "biased": bool(np.abs(bias).mean() > truth_sd.mean()),
+        "thinned": block.rate < 1,
     }
 
 

@@ -1,15 +1,18 @@
-"""Three paragraphs in words: what a store's numbers support, what they refute, and what they cannot tell."""
+"""Three lists in words: what a store's numbers support, what they refute, and what they cannot tell."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from reports.reading.claims import LEVEL, NEGLIGIBLE, PCC, Claim, Finding, Instance, claims, fair_datasets
+from reports.reading.claims import LEVEL, NEGLIGIBLE, PCC, Claim, Finding, claims, fair_datasets
 from reports.reading.scores import Comparison
 from reports.reading.standings import standings
+from reports.writing.counts import count
 from reports.writing.tables import interval, markdown_text, number
-from reports.writing.wording import at_rate, count, listed
+from reports.writing.wording import at_rate, listed
 
 TITLES: dict[Finding, str] = {
     "holds": "What holds",
@@ -17,92 +20,123 @@ TITLES: dict[Finding, str] = {
     "too noisy": "What is too noisy to say",
 }
 
+MOST = 4
+"""So many rows in the same state are named; of more, the nearest ones."""
+
 RULE = (
     "A claim is that the row an experiment is about has a higher mean PCC over held-out genes than another row. It "
     f"holds if that is so on each of two or more tissues, with a p below {LEVEL:g} (paired over genes, Holm-adjusted) "
     "and an interval above 0. It does not if the other row is better on one tissue by the same measure, or the two are "
-    f"within {NEGLIGIBLE:g} of each other on each. Tissues whose genes chose the settings of either row do not count."
+    f"within {NEGLIGIBLE:g} of each other on each. Tissues whose genes chose the settings of either row do not count. "
+    "Anything else is too noisy to say. In brackets: the difference in mean PCC, from the lowest to the highest of the "
+    f"tissues. Of more than {MOST} rows in the same state the {MOST} nearest are named."
 )
 
 
-def paragraphs(found: Sequence[Comparison]) -> Iterator[tuple[str, str]]:
-    """(heading, Markdown) of the three, in order."""
-    told = [(comparison, _claims(comparison)) for comparison in found]
+def findings(found: Sequence[Comparison]) -> Iterator[tuple[str, list[str]]]:
+    """(heading, bullets in Markdown) of the three, in order; a bullet per experiment that has something to say."""
+    told = [_Told(comparison, comparison.rates[-1]) for comparison in found]
     for finding, title in TITLES.items():
-        said = [markdown_text(RULE)] if finding == "holds" else []
-        for comparison, by_rate in told:
-            for rate, own in by_rate.items():
-                said += _sentences(comparison, rate, own, finding)
+        said = [bullet for each in told if (bullet := each.bullet(finding))]
         if finding == "does not":
-            said += [sentence for comparison in found[:1] for sentence in _leaks(comparison)]
-        yield title, " ".join(said) if said else "Nothing that these experiments asked."
+            said += [markdown_text(sentence) for comparison in found[:1] for sentence in _leaks(comparison)]
+        yield title, said or ["Nothing that these experiments asked."]
 
 
-def _claims(comparison: Comparison) -> dict[float, tuple[Claim, ...]]:
-    """By sampling rate: the highest of an experiment without others, else the lowest, which is what it is about."""
-    rate = comparison.rates[-1]
-    return {rate: claims(comparison, rate)}
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """An experiment's claims at a sampling rate: the highest of one without others, else the lowest, its subject."""
 
+    comparison: Comparison
+    rate: float
 
-def _sentences(comparison: Comparison, rate: float, found: Sequence[Claim], finding: Finding) -> list[str]:
-    own = [claim for claim in found if claim.finding == finding]
-    if not own:
-        return []
-    said = {"holds": _held, "does not": _refuted, "too noisy": _open}[finding]
-    where = f"**{markdown_text(comparison.asked.name + at_rate(comparison, rate))}** ({_where(found)})"
-    return [f"{where}: {said(comparison.reference, own)}"]
+    @functools.cached_property
+    def claims(self) -> tuple[Claim, ...]:
+        return claims(self.comparison, self.rate)
 
+    @property
+    def reference(self) -> str:
+        return self.comparison.reference
 
-def _where(found: Sequence[Claim]) -> str:
-    datasets = fair_datasets(found)
-    return markdown_text(f"{count(len(datasets), 'tissue')}: {', '.join(datasets)}")
-
-
-def _held(reference: str, own: Sequence[Claim]) -> str:
-    leads = [f"{claim.other} (by {_span(claim.instances)}{_against(claim)})" for claim in own]
-    return markdown_text(f"{reference} is better than {listed(leads)}.")
-
-
-def _refuted(reference: str, own: Sequence[Claim]) -> str:
-    said = []
-    for claim in own:
-        if worse := [i for i in claim.instances if i.sign < 0]:
-            said.append(f"better than {claim.other}, which leads on {_each(worse, lambda i: _lead(i, -1))}")
-        elif all(i.identical for i in claim.instances):
-            said.append(f"different from {claim.other}, which predicts the same to the last bit")
+    def bullet(self, finding: Finding) -> str:
+        """What is said under a heading; empty where nothing is."""
+        own = [claim for claim in self.claims if claim.finding == finding]
+        if not own:
+            return ""
+        datasets = fair_datasets(self.claims)
+        if finding == "too noisy" and len(datasets) == 1:
+            said = self._on_one(own)
         else:
-            said.append(f"better than {claim.other}, which is the same ({_each(claim.instances, _lead)})")
-    return markdown_text(f"{reference} is not {'; nor '.join(said)}.")
+            said = {"holds": self._held, "does not": self._refuted, "too noisy": self._open}[finding](own)
+        where = f"{count(len(datasets), 'tissue')}: {', '.join(datasets)}"
+        name = self.comparison.asked.name + at_rate(self.comparison, self.rate)
+        return f"**{markdown_text(name)}** ({markdown_text(where)}): {markdown_text(said)}"
+
+    def _held(self, own: Sequence[Claim]) -> str:
+        return f"{self.reference} is better than {_rivals(own)}{_against(own)}."
+
+    def _refuted(self, own: Sequence[Claim]) -> str:
+        worse = [claim for claim in own if any(i.sign < 0 for i in claim.instances)]
+        same = [claim for claim in own if claim not in worse]
+        identical = [claim for claim in same if all(i.identical for i in claim.instances)]
+        close = [claim for claim in same if claim not in identical]
+        said = [f"is not better than {_rivals(worse, _behind)}"] if worse else []
+        said += [f"is within {NEGLIGIBLE:g} of {_rivals(close)}"] if close else []
+        said += [f"predicts the same to the last bit as {_rivals(identical)}"] if identical else []
+        return f"{self.reference} {'; it '.join(said)}."
+
+    def _open(self, own: Sequence[Claim]) -> str:
+        return f"whether {self.reference} is better than {_rivals(own)}."
+
+    def _on_one(self, own: Sequence[Claim]) -> str:
+        """One tissue says what is so there, and can make no claim hold."""
+        better = [claim for claim in own if claim.instances[0].sign > 0]
+        level = [claim for claim in own if claim not in better]
+        said = [f"{self.reference} is better than {_rivals(better)}"] if better else []
+        said += [f"{'it' if better else self.reference} cannot be told from {_rivals(level)}"] if level else []
+        return f"one tissue can never make a claim hold; there {', and '.join(said)}."
 
 
-def _open(reference: str, own: Sequence[Claim]) -> str:
-    leads = [f"{claim.other} ({_each(claim.instances, _lead)})" for claim in own]
-    return markdown_text(f"whether {reference} is better than {listed(leads)}.")
+def _rivals(own: Sequence[Claim], more: Callable[[Claim], str] = lambda claim: "") -> str:
+    """Rows with their differences; of many, the nearest ones and what the others span."""
+    if len(own) <= MOST:
+        return listed([f"{claim.other} ({_span([claim])}{more(claim)})" for claim in own])
+    near = sorted(own, key=lambda claim: max(abs(i.lead) for i in claim.instances))[:MOST]
+    others = [claim for claim in own if claim not in near]
+    named = ", ".join(f"{claim.other} ({_span([claim])}{more(claim)})" for claim in near)
+    left = f"{count(len(others), 'other row')}, differences {_span(others)}"
+    return f"{named} and {left} (all in the tables below)"
 
 
-def _span(instances: Sequence[Instance]) -> str:
-    low, high = min(i.lead for i in instances), max(i.lead for i in instances)
-    return f"{number(low, 3)} to {number(high, 3)}"
+def _span(own: Sequence[Claim]) -> str:
+    """The differences over tissues and rows, from the lowest to the highest."""
+    leads = [i.lead for claim in own for i in claim.instances]
+    low, high = (number(end(leads), 3, signed=True) for end in (min, max))
+    return low if low == high else f"{low} to {high}"
 
 
-def _against(claim: Claim) -> str:
-    where: dict[tuple[str, ...], list[str]] = {}
-    for instance in claim.instances:
-        if instance.against:
-            where.setdefault(instance.against, []).append(instance.dataset)
+def _behind(claim: Claim) -> str:
+    """Where the other row is better, and how sure that is."""
+    where = [
+        f"{i.dataset} {number(i.lead, 3, signed=True)} {interval(i.low, i.high, 3)}"
+        for i in claim.instances
+        if i.sign < 0
+    ]
+    return f"; behind on {', '.join(where)}"
+
+
+def _against(own: Sequence[Claim]) -> str:
+    """What other metrics say against these claims, of every row."""
+    where: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for claim in own:
+        for instance in claim.instances:
+            if instance.against:
+                where.setdefault((claim.other, instance.against), []).append(instance.dataset)
     return "".join(
-        f"; but {listed(list(names))} {'says' if len(names) == 1 else 'say'} the opposite on {listed(datasets)}"
-        for names, datasets in where.items()
+        f"; but {listed(list(names))} {'says' if len(names) == 1 else 'say'} the opposite on {listed(datasets)} "
+        f"({other})"
+        for (other, names), datasets in where.items()
     )
-
-
-def _each(instances: Sequence[Instance], said: Callable[[Instance], str]) -> str:
-    return ", ".join(f"{instance.dataset} {said(instance)}" for instance in instances)
-
-
-def _lead(instance: Instance, sign: int = 1) -> str:
-    low, high = sorted((sign * instance.low, sign * instance.high))
-    return f"{number(sign * instance.lead, 3, signed=True)} {interval(low, high, 3)}"
 
 
 def _leaks(comparison: Comparison) -> list[str]:
@@ -117,9 +151,7 @@ def _leaks(comparison: Comparison) -> list[str]:
             found.setdefault(label, []).append(said)
             ahead[label] = ahead.get(label, 0) + (score > honest)
     return [
-        markdown_text(
-            f"The score of a prediction that holds the truth says nothing of its model: {label} has a mean PCC of "
-            f"{listed(own)}, above every honest row on {ahead[label]} of {len(own)}."
-        )
+        f"The score of a prediction that holds the truth says nothing of its model: {label} has a mean PCC of "
+        f"{listed(own)}, above every honest row on {ahead[label]} of {len(own)}."
         for label, own in found.items()
     ]

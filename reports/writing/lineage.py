@@ -7,8 +7,9 @@ from collections import Counter
 from typing import Any
 
 from reports.reading.scores import Comparison
+from reports.writing.counts import count
 from reports.writing.tables import Cell, Column, Line, Table
-from reports.writing.wording import count, listed, spelled
+from reports.writing.wording import listed, spelled
 
 
 def kind(comparison: Comparison) -> str:

@@ -6,14 +6,18 @@ Cells hold plain text and marks, never markup: each writer escapes for its own l
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pandas as pd
 
 MISSING = "--"
 """What stands where there is no number; a table that uses it explains it in a footnote."""
+
+SHARED = "For all tables here, unless a note below one says otherwise:"
+"""Above the footnotes that several tables have."""
 
 TIED = "≈"
 """Mark of a row that cannot be told from the best."""
@@ -96,6 +100,25 @@ class Footnotes:
         return tuple(self.found.items())
 
 
+ALWAYS = ("Flag:", "Tuned:")
+"""Marks of what must stand beside every number, however often it was said before."""
+
+
+def shared(tables: Sequence[Table]) -> tuple[Footnotes, tuple[Table, ...]]:
+    """The footnotes that several of these tables have, to be said once, and the tables without them.
+
+    Of a mark with several meanings the most frequent is shared; a table that means another says so itself.
+    """
+    times = Counter(note for table in tables for note in table.footnotes if note[0] not in ALWAYS)
+    often = {mark: (mark, said) for (mark, said), n in reversed(times.most_common()) if n > 1}
+    once = Footnotes()
+    for mark, said in (note for table in tables for note in table.footnotes):
+        if often.get(mark) == (mark, said):
+            once.mark(mark, said)
+    own = (tuple(note for note in table.footnotes if often.get(note[0]) != note) for table in tables)
+    return once, tuple(replace(table, footnotes=left) for table, left in zip(tables, own, strict=True))
+
+
 def number(value: float, decimals: int, signed: bool = False) -> str:
     """A number with fixed decimals; `MISSING` for NaN, and never a negative zero."""
     if math.isnan(value):
@@ -113,11 +136,19 @@ def interval(low: float, high: float, decimals: int) -> str:
 
 def markdown(title: str, tables: Sequence[Table], notes: Sequence[str] = ()) -> str:
     """Tables as GitHub Markdown; every label is escaped, so that no name can become markup."""
-    parts = [f"# {markdown_text(title)}", ""]
-    for table in tables:
+    once, apart = shared(tables)
+    parts = [f"# {markdown_text(title)}", "", *markdown_shared(once)]
+    for table in apart:
         parts += [f"## {markdown_text(table.caption)}", "", *markdown_lines(table)]
     parts += [f"- {markdown_text(note)}" for note in notes]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def markdown_shared(once: Footnotes) -> list[str]:
+    """What is said once for several tables, as Markdown; an empty line stands last."""
+    if not once.found:
+        return []
+    return [SHARED, "", *_markdown_notes(once.listed()), ""]
 
 
 def markdown_lines(table: Table) -> list[str]:
@@ -131,8 +162,12 @@ def markdown_lines(table: Table) -> list[str]:
         for line in own:
             lines.append(_pipe([markdown_text(line.label + line.marks), *map(_markdown_cell, line.cells)]))
     lines.append("")
-    lines += [f"{markdown_text(mark)} {markdown_text(text)}  " for mark, text in table.footnotes]
+    lines += _markdown_notes(table.footnotes)
     return [*lines, markdown_text(table.size), ""] if table.size else [*lines, ""]
+
+
+def _markdown_notes(notes: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{markdown_text(mark)} {markdown_text(text)}  " for mark, text in notes]
 
 
 def markdown_text(text: str) -> str:

@@ -9,6 +9,7 @@ from harness.record import Record
 from reports.reading.scores import Block, Comparison, Group
 from reports.reading.standings import BAR, Standing, overall, standings
 from reports.writing.budgets import budget
+from reports.writing.counts import all_states, count, seeds_of
 from reports.writing.tables import TIED, Footnotes, interval, number
 
 HEADINGS: dict[Group, str] = {
@@ -18,6 +19,16 @@ HEADINGS: dict[Group, str] = {
 }
 """What stands at the rule above each group of rows."""
 
+BIASED = (
+    "biased: the mean |bias| over genes exceeds the mean standard deviation of the truth. SSIM and JS change with such "
+    "an offset, whatever the pattern; PCC and RMSE do not."
+)
+THINNED = (
+    " At a sampling rate below 1 that is to be expected: what methods see is thinned and the truth is not, so whatever "
+    "keeps the level of its input predicts too little."
+)
+"""What the mark ‡ means, and what it means where the input was thinned."""
+
 SCORE_NOTE = "accuracy score, the mean of a variant's ranks in PCC, SSIM, RMSE and JS: 1 to N, higher is better."
 """What a score is, where a table stands alone."""
 
@@ -25,6 +36,18 @@ TIED_NOTE = (
     "cannot be told from the best: the 95% interval of the difference of their AS, over the same resamples, includes 0 "
     "(so a row with a lower AS may have it, and one with a higher AS not)."
 )
+
+VERSUS_TEXT = (
+    "Three columns compare rows, and may seem to disagree. vs ridge (accuracy score) is "
+    "a verdict per dataset on AS: level means that 0 lies in the 95% interval over its genes. chance above ridge "
+    "(across datasets) is the share of resamples of datasets and their genes in which the mean AS is higher than "
+    "ridge's, a tie counting half: over one dataset level ends at about .975, or up to .99 where AS ties, so a chance "
+    "of .98 can stand beside level. Neither is a test, and nothing is adjusted for how many rows there are. p "
+    "(differences) is one: a signed-rank test over genes per row, dataset and metric, adjusted by Holm within the "
+    "variants and within the controls. It asks after a metric such as PCC, not after AS, and of every row against the "
+    "reference, not against ridge."
+)
+"""How the ways to compare with the bar relate."""
 
 AS_TEXT = (
     "Accuracy score (AS): on each dataset the held-out genes of all folds are pooled, each metric is averaged over "
@@ -37,8 +60,10 @@ AS_TEXT = (
     "be told from it: the interval of the difference of their AS over the same resamples includes 0.",
     "Controls, and predictions in whose files the audit found the truth, stand outside N; in brackets is the AS each "
     "would have had if it alone had joined the N variants, out of N + 1. vs ridge compares the AS of a variant and of "
-    "the low-rank ridge control, the bar, over the same resamples: above, level, or below. JS < flat is the share of "
-    "genes whose JS is better than that of a flat prediction.",
+    "the low-rank ridge control, the bar, over the same resamples: above where the 95% interval of the difference lies "
+    "above 0, below where it lies below, level where it holds 0. JS < flat is the share of genes whose JS is better "
+    "than that of a flat prediction.",
+    VERSUS_TEXT,
     "Over datasets, AS/N is averaged with each dataset weighing the same and ± is the standard deviation between "
     "datasets: once over the datasets that all variants finished, once over all of them with a failed variant ranked "
     "last (rank 1) on every metric; what a variant skips is never held against it.",
@@ -49,33 +74,6 @@ AS_TEXT = (
 def at_rate(comparison: Comparison, rate: float) -> str:
     """The words ", sampling rate 0.5" where an experiment has several rates or one that is not 1; else nothing."""
     return "" if comparison.rates == (1.0,) else f", sampling rate {rate:g}"
-
-
-def size(block: Block) -> str:
-    """variants x datasets x folds x seeds, and what became of the genes and trials."""
-    n = len(block.places("variant"))
-    asked = sum(row.group == "variant" for row in block.rows)
-    counts = {
-        "finished": sum(row.done for row in block.rows),
-        "failed": sum(row.failed for row in block.rows),
-        "skipped": sum(row.skipped for row in block.rows),
-    }
-    trials = sum(row.asked for row in block.rows)
-    genes = f"{block.n_genes} genes scored"
-    if block.pooled.constant:
-        genes += f" ({block.pooled.constant} constant in the truth, not scored)"
-    if block.pooled.partial:
-        genes += f" ({block.pooled.partial} left out because some rows lack them)"
-    return (
-        f"{count(asked, 'variant')} (N = {n} finished) × 1 dataset × {count(block.folds, 'fold')} × "
-        f"{count(block.seeds, 'seed')}; {genes}; {counts['finished']} of {count(trials, 'trial')} finished, "
-        f"{counts['failed']} failed, {counts['skipped']} skipped, {trials - sum(counts.values())} not run."
-    )
-
-
-def count(n: int, thing: str) -> str:
-    """A number of things: 1 fold, 5 folds."""
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
 def marks(standing: Standing, notes: Footnotes) -> str:
@@ -90,7 +88,7 @@ def marks(standing: Standing, notes: Footnotes) -> str:
     if standing.biased:
         found += notes.mark(
             "‡",
-            "biased: the mean |bias| over genes exceeds the mean standard deviation of the truth; SSIM and JS suffer.",
+            BIASED + (THINNED if standing.thinned else ""),
         )
     return found
 
@@ -115,15 +113,17 @@ def at_highest(comparison: Comparison) -> str:
 
 def headline(comparison: Comparison) -> list[str]:
     """What was compared, and what came out, a sentence or two per dataset at the highest sampling rate."""
-    trials = comparison.trials()
     blocks = [block for block in comparison.blocks if block.rate == comparison.rates[0]]
     groups = Counter(group_of(comparison).values())
-    seeds = max(block.seeds for block in blocks)
+    folds = [count(comparison.asked.folds, "fold")]
+    if (asked := len({cell["fold"] for cell in comparison.asked.cells})) < comparison.asked.folds:
+        folds = [f"{asked} of {folds[0]}"]
+    if len(comparison.rates) > 1:
+        folds.append(count(len(comparison.rates), "sampling rate"))
     said = [
         f"{count(groups['variant'], 'variant')} and {count(groups['control'], 'control')} compared on "
-        f"{listed([block.name for block in blocks])}, {count(comparison.asked.folds, 'fold')}, "
-        f"{count(seeds, 'seed')}: {trials['finished']} of {count(len(comparison.asked.trial_ids), 'trial')} "
-        f"finished, {trials['failed']} failed, {trials['skipped']} skipped, {trials['not run']} not run."
+        f"{listed([block.name for block in blocks])}, {', '.join(folds)}, {seeds_of(comparison.blocks)}: "
+        f"{all_states(comparison)}."
     ]
     if len(blocks) > 1:
         said.append(_over_datasets(comparison))

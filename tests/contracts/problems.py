@@ -21,12 +21,14 @@ from tests.conftest import tiny_pair
 METHODS: dict[str, type[Method]] = methods_by_name()
 
 
-def _asked(name: str, method: type[Method]) -> pytest.param:  # type: ignore[valid-type]
-    reason = absent_packages(method)
-    return pytest.param(method, id=name, marks=[] if reason is None else pytest.mark.skip(reason=reason))
+def asked(name: str, *marks: pytest.MarkDecorator) -> pytest.param:  # type: ignore[valid-type]
+    """A discovered method as a parameter of a test, skipped where its own packages are not installed."""
+    reason = absent_packages(METHODS[name])
+    gone = [] if reason is None else [pytest.mark.skip(reason=reason)]
+    return pytest.param(METHODS[name], id=name, marks=[*marks, *gone])
 
 
-every_method = pytest.mark.parametrize("method", [_asked(name, method) for name, method in METHODS.items()])
+every_method = pytest.mark.parametrize("method", [asked(name) for name in METHODS])
 """Every discovered method; one whose own packages are not installed is skipped and says so."""
 
 

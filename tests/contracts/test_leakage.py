@@ -15,7 +15,7 @@ from harness.protocol import KFold
 from models.component import canonical
 from models.method import Method
 from tests.conftest import tiny_pair
-from tests.contracts.problems import every_method, quick
+from tests.contracts.problems import METHODS, asked, quick
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+AT_ONCE = ("spadit", "spage", "low_rank_ridge", "spot_total")
+"""A network, a baseline and two controls are audited in the fast suite; every other one in the slow one."""
+
+audited = pytest.mark.parametrize(
+    "method", [asked(name, *(() if name in AT_ONCE else (pytest.mark.slow,))) for name in METHODS]
+)
+
+
 @pytest.mark.skipif(unavailable() is not None, reason=f"no barrier here: {unavailable()}")
-@every_method
+@audited
 def test_neither_the_truth_nor_an_earlier_fold_changes_its_answer(data: Path, method: type[Method]) -> None:
     asked = Subject(method.__name__, component=canonical(quick(method)))
 

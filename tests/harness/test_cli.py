@@ -239,6 +239,7 @@ def test_a_dataset_of_the_experiment_that_is_absent_is_left_out_with_the_reason(
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_what_files_leave_open_is_said_before_a_run_and_kept_beside_its_scores(
     spadit: Spadit, own: Path, tmp_path: Path
 ) -> None:
@@ -266,6 +267,7 @@ def scaled(data: ad.AnnData) -> ad.AnnData:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_a_run_prints_a_table_then_does_nothing_then_reports(spadit: Spadit, pairs: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(DRIVER)
 
@@ -292,6 +294,7 @@ def test_a_run_prints_a_table_then_does_nothing_then_reports(spadit: Spadit, pai
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_what_other_code_computed_runs_again_only_with_stale(spadit: Spadit, pairs: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(DRIVER)
     words = ["run", "mine.py", "--data", pairs, "--store", "S", "--json"]
@@ -311,6 +314,7 @@ def test_what_other_code_computed_runs_again_only_with_stale(spadit: Spadit, pai
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_a_failing_method_gives_exit_code_one_and_a_command_that_reruns_it(
     spadit: Spadit, pairs: Path, tmp_path: Path
 ) -> None:

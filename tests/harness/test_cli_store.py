@@ -31,6 +31,7 @@ def words(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_what_is_damaged_is_set_aside_computed_anew_and_reported(
     spadit: Spadit, words: list[str], tmp_path: Path
 ) -> None:
@@ -56,6 +57,7 @@ def test_what_is_damaged_is_set_aside_computed_anew_and_reported(
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_a_compacted_store_has_nothing_to_run_and_the_same_report(
     spadit: Spadit, words: list[str], tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def words(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_a_search_from_command_to_report(spadit: Spadit, words: list[str], tmp_path: Path) -> None:
     code, out, said = spadit(*words)
     assert code == 0, said
@@ -66,6 +67,7 @@ def test_a_search_from_command_to_report(spadit: Spadit, words: list[str], tmp_p
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_a_plan_says_what_a_search_comes_to_and_what_is_left_of_it(spadit: Spadit, words: list[str]) -> None:
     plan = json.loads(spadit(*words, "--plan", "--json")[1])
     assert [(s["fold"], s["parts"], s["done"], s["to_run"]) for s in plan["studies"]] == [(0, 2, 0, 3), (1, 2, 0, 3)]

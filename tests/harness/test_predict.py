@@ -340,7 +340,7 @@ def pooled(pair: PairedSample, beyond: bool) -> list[Array]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["seqfishplus_cortex", "pdac"])
+@pytest.mark.parametrize("name", ["seqfishplus_cortex", pytest.param("pdac", marks=pytest.mark.slow)])
 def test_expected_and_achieved_pcc_of_genes_left_out_of_st_go_together(real_data: Path, name: str) -> None:
     expected, achieved, _, _ = pooled(load(name, [real_data]), beyond=False)
 
@@ -348,7 +348,7 @@ def test_expected_and_achieved_pcc_of_genes_left_out_of_st_go_together(real_data
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["seqfishplus_cortex", "pdac"])
+@pytest.mark.parametrize("name", ["seqfishplus_cortex", pytest.param("pdac", marks=pytest.mark.slow)])
 def test_of_genes_as_they_are_measured_no_more_is_expected_than_comes(real_data: Path, name: str) -> None:
     expected, achieved, low, high = pooled(load(name, [real_data]), beyond=True)
 

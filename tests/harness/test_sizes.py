@@ -36,6 +36,7 @@ PRESETS = {"tiny": EXPERIMENT}
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_a_variant_that_differs_by_dataset_is_one_row_of_every_table(spadit: Spadit, tmp_path: Path) -> None:
     for seed, name in enumerate("ab"):
         write_pair(dataclasses.replace(tiny_pair(seed), name=name), tmp_path / "data")

@@ -270,6 +270,7 @@ def test_it_equals_pot(real: bool, alpha: float) -> None:
     np.testing.assert_allclose(found, wanted.T @ expression * m.shape[1], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(("raw", "published"), [(False, 0.193), (True, 0.179)])
 def test_it_scores_what_the_original_code_scores_on_real_tissue(raw: bool, published: float) -> None:

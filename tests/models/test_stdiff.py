@@ -285,6 +285,7 @@ def test_settings_that_mean_nothing_are_refused(refused: dict[str, Any]) -> None
         StDiff(**refused)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_it_scores_what_the_original_code_scores_on_real_tissue() -> None:
     problem, truth = osmfish()

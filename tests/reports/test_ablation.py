@@ -14,12 +14,12 @@ from harness import Experiment, KFold
 from harness.record import Record
 from harness.store import Store
 from models.controls.gene_mean import GeneMean
-from reports.families import ablation
+from reports.families import ablation, accuracy_score, metrics
 from reports.family import Section
 from reports.figures.drawing import saved
 from reports.reading.contrasts import contrasts
 from reports.reading.scores import Comparison, read
-from reports.writing.tables import csv
+from reports.writing.tables import csv, markdown
 from tests.conftest import tiny_pair
 from tests.reports.real_stores import fill
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
@@ -220,7 +220,7 @@ def test_the_overall_table_counts_a_lower_js_as_better(tmp_path: Path) -> None:
 
     shown = {column.heading: cell.text for column, cell in zip(table.columns, line.cells, strict=True)}
     assert (shown["JS better"], shown["JS worse"], shown["PCC better"], shown["datasets"]) == ("2", "0", "0", "2")
-    assert shown["JS"] == "-0.100 ±0.000"
+    assert shown["ΔJS: row − full"] == "-0.1000 ±0.0000"
 
 
 def test_one_dataset_has_no_overall_table(tmp_path: Path) -> None:
@@ -265,3 +265,33 @@ def test_the_same_store_says_the_same(golden: Store) -> None:
     assert one.tables == other.tables
     assert one.text == other.text
     assert saved("x", one.drawings[0].draw) == saved("x", other.drawings[0].draw)
+
+
+def test_headings_say_what_is_subtracted_from_what_and_every_column_is_explained_below(tmp_path: Path) -> None:
+    plan = Plan({"full": Variant(), "A": Variant()}, qualities({"full": 0.6, "A": 0.5}), {"one": genes(8)})
+    (table,) = said_of(read_back(tmp_path, plan)).tables
+
+    assert [c.shown for c in table.columns if "Δ" in c.heading] == [
+        f"Δ{metric}: row − full {arrow}" for metric, arrow in (("PCC", "↑"), ("SSIM", "↑"), ("JS", "↓"))
+    ]
+    assert {"Δ:", "d:", "better:", "p:"} <= {mark for mark, _ in table.footnotes}
+    assert table.caption.startswith("Each row minus full on one")
+
+
+def test_rows_whose_js_is_a_few_thousandths_can_be_told_apart(tmp_path: Path) -> None:
+    js = {"full": 0.0051, "A": 0.0054}
+    plan = Plan(
+        variants={label: Variant() for label in js},
+        values=lambda label, dataset, seed, gene: row(0.5, js=js[label]),
+        datasets={"one": genes(8)},
+    )
+    comparison = read_back(tmp_path, plan)
+    (differences,) = said_of(comparison).tables
+    (scores,) = accuracy_score.tables(comparison)
+    raw = metrics.section(comparison).tables[0]
+
+    assert "+0.0003 [0.0003, 0.0003]" in markdown("", [differences]).replace("\\", "")
+    for table in (scores, raw):
+        text = markdown("", [table])
+        assert "0.0051" in text
+        assert "0.0054" in text

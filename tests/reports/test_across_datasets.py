@@ -209,7 +209,8 @@ def test_tuned_rows_and_flags_are_marked_in_every_table(tmp_path: Path) -> None:
 def test_every_sampling_rate_has_its_tables_and_the_highest_its_figures(tmp_path: Path) -> None:
     found = said(comparison_of(tmp_path, noisy(), 3, rates=(1.0, 0.5)))
 
-    assert [shown.name for shown in found.tables] == ["first-1", "left-out-1", "first-0.5", "left-out-0.5"]
+    assert [shown.name for shown in found.tables] == ["first", "above-ridge", "left-out-1", "left-out-0.5"]
+    assert [column.heading for column in found.tables[0].columns] == ["rate 1", "rate 0.5"]
     assert set(found.frame["sampling_rate"]) == {1.0, 0.5}
     assert all("sampling rate of 1." in figure.caption for figure in found.drawings)
 

@@ -15,7 +15,7 @@ from scipy.stats import wilcoxon
 from harness.store import Store
 from reports.reading.claims import Claim, Instance, claims, fair_datasets
 from reports.report import comparisons
-from reports.writing.findings import paragraphs
+from reports.writing.findings import MOST, RULE, findings
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
 
 
@@ -72,6 +72,11 @@ def store_of(root: Path, **more: object) -> Store:
     return build(root, Plan(**(plan | more)))  # type: ignore[arg-type]
 
 
+def texts(store: Store) -> dict[str, str]:
+    """Heading -> its bullets."""
+    return {title: "\n".join(bullets) for title, bullets in findings(comparisons(store))}
+
+
 def test_claims_are_against_the_variants_and_the_bar_and_no_other_control(tmp_path: Path) -> None:
     (comparison,) = comparisons(store_of(tmp_path / "S"))
 
@@ -114,20 +119,18 @@ def test_a_metric_that_says_the_opposite_is_named_beside_the_claim(tmp_path: Pat
     store = store_of(tmp_path / "S", variants={"ours": Variant(), "weaker": Variant()}, values=values)
 
     (found,) = claims(comparisons(store)[0], 1.0)
-    said = dict(paragraphs(comparisons(store)))
+    said = texts(store)
 
     assert found.finding == "holds"
     assert [each.against for each in found.instances] == [("JS",), ("JS",)]
-    assert "but JS says the opposite on a and b" in said["What holds"]
+    assert "but JS says the opposite on a and b (weaker)" in said["What holds"]
 
 
-def test_every_claim_stands_in_exactly_one_paragraph_and_the_rule_is_stated(tmp_path: Path) -> None:
-    found = comparisons(store_of(tmp_path / "S"))
-
-    said = dict(paragraphs(found))
+def test_every_claim_stands_under_exactly_one_heading(tmp_path: Path) -> None:
+    said = texts(store_of(tmp_path / "S"))
 
     assert list(said) == ["What holds", "What does not", "What is too noisy to say"]
-    assert said["What holds"].startswith("A claim is")
+    assert RULE.startswith("A claim is")
     for label, title in {"weaker": 0, "ridge": 0, "stronger": 1, "alike": 2}.items():
         assert [bool(re.search(rf"\b{label}\b", text)) for text in said.values()] == [
             place == title for place in range(3)
@@ -143,7 +146,37 @@ def test_a_prediction_that_holds_the_truth_is_told_with_the_best_honest_row_besi
         np.mean([qualities(means, 0.1)(who, "a", 0, g)["pcc"] for g in genes(60)]) for who in ("cheat", "stronger")
     )
 
-    text = dict(paragraphs(comparisons(store)))["What does not"]
+    text = texts(store)["What does not"]
 
     assert f"cheat has a mean PCC of {cheat:.3f} on a (best honest row {best:.3f})" in text
     assert "above every honest row on 2 of 2" in text
+
+
+def test_of_many_rows_in_the_same_state_the_nearest_are_named_and_the_others_counted_with_their_range(
+    tmp_path: Path,
+) -> None:
+    means = {"ours": 0.8} | {f"row{i}": 0.7 - 0.1 * i for i in range(MOST + 3)}
+    store = store_of(tmp_path / "S", variants={label: Variant() for label in means}, values=qualities(means, 0.05))
+    (comparison,) = comparisons(store)
+    leads = {claim.other: [i.lead for i in claim.instances] for claim in claims(comparison, 1.0)}
+    far = [lead for label in list(means)[-3:] for lead in leads[label]]
+
+    (bullet,) = dict(findings([comparison]))["What holds"]
+
+    assert bullet.startswith("**demo** (2 tissues: a, b): ours is better than row0 (+0.")
+    assert re.findall(r"row\d", bullet) == ["row0", "row1", "row2", "row3"]
+    assert f"and 3 other rows, differences {min(far):+.3f} to {max(far):+.3f} (all in the tables below)." in bullet
+
+
+def test_on_one_tissue_it_is_said_once_that_no_claim_can_hold_and_what_is_so_there(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "S", datasets={"a": genes(60)})
+
+    said = texts(store)
+
+    assert said["What holds"] == "Nothing that these experiments asked."
+    assert re.fullmatch(
+        r"\*\*demo\*\* \(1 tissue: a\): one tissue can never make a claim hold; there ours is better than "
+        r"weaker \(\+0\.\d+\) and ridge \(\+0\.\d+\), and it cannot be told from alike \([+-]?0\.\d+\)\.",
+        said["What is too noisy to say"],
+    )
+    assert "ours is not better than stronger" in said["What does not"]

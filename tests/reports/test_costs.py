@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from harness import Experiment, KFold
 from harness.record import Record
@@ -216,3 +218,36 @@ def test_costs_of_real_trials_are_those_of_their_records(tmp_path: Path) -> None
     assert found["seconds_total"] == pytest.approx(sum(r.timings["impute"] or 0 for r in own))
     assert found["mib_high"] == max(r.peak_memory_mib or 0 for r in own)
     assert len(said_of(comparison).tables) == 1
+
+
+@pytest.mark.parametrize("rows", [2, 14, 25])
+@pytest.mark.parametrize("datasets", [1, 4])
+def test_the_legend_leaves_the_panels_their_room_however_many_rows_there_are(
+    tmp_path: Path, rows: int, datasets: int
+) -> None:
+    labels = ["low-rank ridge", *(f"SpatialScope (reduced) {i}" for i in range(rows - 1))]
+    plan = Plan(
+        variants={label: Variant(random=False) for label in labels},
+        values=qualities(dict.fromkeys(labels, 0.4)),
+        datasets={f"dataset_{i}": genes(6) for i in range(datasets)},
+    )
+    (made,) = said_of(priced(tmp_path, plan)).drawings
+    drawn: list[Figure] = []
+
+    def draw() -> Figure:
+        drawn.append(made.draw())
+        return drawn[-1]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a layout that collapses is a warning
+        saved("costs", draw)
+
+    (figure,) = drawn
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == set(labels)
+    for axes in figure.axes[:datasets]:
+        assert axes.get_position().height * figure.get_figheight() > 1.2
+        assert axes.get_position().width * figure.get_figwidth() > 1.2
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= box.y0 < box.y1 <= min(axes.get_window_extent().y0 for axes in figure.axes)

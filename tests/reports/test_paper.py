@@ -153,3 +153,20 @@ def test_a_score_carries_the_marks_of_its_own_dataset_and_of_no_other(tmp_path: 
     assert "†" in own
     assert "†" not in other
     assert any(mark == "†" for mark, _ in table.footnotes)
+
+
+def test_several_sampling_rates_stand_beside_each_other_one_table_per_dataset(tmp_path: Path) -> None:
+    comparison = compared(tmp_path, ["D0", "D1"], rates=(1.0, 0.5, 0.1))
+    first, second = tables(comparison)
+
+    assert [column.heading for column in first.columns] == ["rate 1", "rate 0.5", "rate 0.1"]
+    assert (first.caption, second.caption) == tuple(
+        f"Accuracy score of demo on {name}, by sampling rate" for name in ("D0", "D1")
+    )
+    at = {
+        block.rate: {s.row.label: s for s in standings(block)} for block in comparison.blocks if block.dataset == "D0"
+    }
+    assert [cell.partition(" ")[0] for cell in shown(first, "far")] == [
+        f"{own['far'].score:.2f}" for own in at.values()
+    ]
+    assert dict(first.footnotes)["N:"] == "3. Genes: 30."

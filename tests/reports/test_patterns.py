@@ -219,7 +219,8 @@ def test_rows_beyond_the_room_are_named_and_the_reference_and_the_bar_stay(
     assert found is not None
     assert set(found.frame["variant"]) == {"flat", "ridge", best}
     caption = found.drawings[0].caption
-    assert all(f"{label} (no room)" in caption for label in score if label != best)
+    assert f"Not shown: {' and '.join(label for label in score if label != best)} (no room)." in caption
+    assert "A figure has room for 3 rows. First come the reference and low-rank ridge, then the variants" in caption
 
 
 def test_a_third_coordinate_is_named_and_not_shown(tmp_path: Path) -> None:

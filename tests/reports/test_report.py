@@ -20,6 +20,7 @@ from harness.store import Store
 from reports.families import accuracy_score, metrics
 from reports.family import Section, families
 from reports.figures import drawing
+from reports.folder import MANIFEST
 from reports.reading.scores import Comparison, read
 from reports.report import print_table, scores, write_report
 from reports.writing.wording import headline, notes
@@ -43,7 +44,7 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def expected(comparison: Comparison) -> set[str]:
     """The files of a report: the page, and what each family that has something to say writes."""
-    found = {"index.html"}
+    found = {"index.html", MANIFEST}
     for name, family in families().items():
         if (section := family.section(comparison)) is not None:
             ends = (".csv", ".md", ".tex", "_standalone.tex") if section.tables else (".csv",)
@@ -118,8 +119,9 @@ def test_several_experiments_get_a_folder_each_and_a_page_that_leads_to_them(tmp
 
     index = (tmp_path / "out" / "index.html").read_text()
     assert paths[0] == tmp_path / "out" / "index.html"
-    files = {f"{name}/{file}" for name in ("demo", "other") for file in expected(read(store, store.asked(name)[-1]))}
-    assert set(digest(tmp_path / "out")) == {"index.html"} | files
+    own = {name: expected(read(store, store.asked(name)[-1])) - {MANIFEST} for name in ("demo", "other")}
+    files = {f"{name}/{file}" for name, each in own.items() for file in each}
+    assert set(digest(tmp_path / "out")) == {"index.html", MANIFEST} | files
     assert 'href="other/index.html"' in index
     assert "No trial has finished yet of: later." in index
 
@@ -189,7 +191,11 @@ def test_the_printed_table_is_plain_text_of_100_columns_with_its_size_below(gold
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
     assert "3.00 ±0.00" in text
-    assert "5 variants (N = 3 finished) × 1 dataset × 2 folds × 2 seeds" in " ".join(text.split())
+    whole = " ".join(text.split())
+    said = "7 rows (5 variants, 2 controls) × 1 dataset × 2 folds; 4 rows with 2 seeds, 3 rows with 1 seed that serves"
+    assert f"{said} for all; N = 3 variants finished" in whole
+    assert whole.count("biased: the mean") == 1  # what both datasets' tables have below them is said once
+    assert whole.count("Flag: size factors include held-out genes.") == 4  # but for what stands beside every number
     assert "Note: Some trials were run from a working tree with uncommitted changes." in text
 
 

@@ -285,3 +285,19 @@ def test_controls_alone_have_curves_without_a_rank(whole: Comparison) -> None:
     assert found.tables[0].groups[1][1][0].cells[-1].text == MISSING
     assert [each.name for each in found.drawings] == ["robustness"]
     assert drawing.saved("robustness", found.drawings[0].draw)["png"]
+
+
+def test_a_row_is_marked_biased_if_it_is_at_any_rate_and_it_is_said_at_which(stored: Comparison) -> None:
+    def lowered(block: Block) -> Block:
+        facts = block.facts.copy()
+        facts[:, :, 1] = 0.0
+        facts[block.labels.index("A"), :, 1] = -2.0 if block.rate < 1 else 0.0
+        facts[block.labels.index("C"), :, 1] = -2.0
+        return replace(block, pooled=replace(block.pooled, facts=facts))
+
+    for table in section_of(changed(stored, lowered)).tables[:2]:
+        marked = {line.label for _, lines in table.groups for line in lines if "‡" in line.marks}
+        assert marked == {"A", "C"}
+        said = dict(table.footnotes)["‡"]
+        assert "what methods see is thinned and the truth is not" in said
+        assert said.endswith("Here at 0.5 and 0.1: A; at every rate: C.")

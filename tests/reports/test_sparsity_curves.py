@@ -81,3 +81,14 @@ def test_two_datasets_have_no_interval_and_the_table_says_why(real: Comparison) 
     assert picked(found.frame, quantity="spearman_with_sparsity")["low"].isna().all()
     assert "[" not in table.groups[1][1][0].cells[1].text
     assert any("fewer than three" in sentence for _, sentence in table.footnotes)
+
+
+def test_the_size_of_the_data_stands_beside_the_zeros_of_every_rate(real: Comparison) -> None:
+    table = section_of(real).tables[-1]
+    genes, pair = real.panels["a"], tiny_pair(0)
+    panel = real.kept.store.cards()[pair.id]["panels"][real.asked.protocol_id]
+    depth = real.kept.store.measured(pair.id)[panel].to_numpy().sum(axis=1).mean()
+
+    assert [column.heading for column in table.columns][:3] == ["spots × genes", "counts per spot", "zeros at 1"]
+    cells = [cell.text for cell in table.groups[0][1][0].cells]
+    assert cells[:2] == [f"{len(pair.st)} × {genes}", f"{depth:,.0f}"]

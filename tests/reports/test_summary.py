@@ -118,3 +118,31 @@ def test_the_command_writes_it_and_refuses_half_a_store(store: Store, tmp_path: 
     assert ran.exit_code == 0
     assert (tmp_path / "R.md").read_text() == summary(store)
     assert isinstance(refused.exception, BadInput)
+
+
+def test_the_rule_stands_once_above_the_three_lists_and_each_experiment_has_one_bullet_in_a_list(store: Store) -> None:
+    text = summary(store)
+
+    assert text.count("A claim is that the row") == 1
+    assert text.index("A claim is that the row") < text.index("## What holds")
+    for title in ("What holds", "What does not", "What is too noisy to say"):
+        said = text[text.index(f"## {title}") :].split("\n## ")[0].split("\n\n", 1)[1].strip().splitlines()
+        assert all(line.startswith("- ") for line in said)
+        names = [line.partition("** (")[0] for line in said if line.startswith("- **")]
+        assert len(set(names)) == len(names)
+
+
+def test_what_several_tables_of_an_experiment_say_below_is_said_once(store: Store) -> None:
+    text = summary(store)
+    own = text[text.index("## backbones-tiny") : text.index("## sparsity")]
+
+    assert own.count("Cohen's d\\_z") == 1
+    assert own.index("For all tables here") < own.index("Cohen's d\\_z")
+
+
+def test_the_differences_that_claims_rest_on_are_among_the_tables_of_several_rates(store: Store) -> None:
+    sparsity = summary(store)
+    sparsity = sparsity[sparsity.index("## sparsity") :]
+
+    assert "Each row minus Ours on a, sampling rate 0.1" in sparsity
+    assert "Each row minus Ours on a, sampling rate 0.5" not in sparsity

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from reports.writing import latex, terminal
-from reports.writing.tables import Cell, Column, Footnotes, Line, Table, markdown, markdown_text, number
+from reports.writing.tables import Cell, Column, Footnotes, Line, Table, markdown, markdown_text, number, shared
 
 NASTY = r"a_b & 50% $x^2$ #1 {y} ~z \cmd [q] |p| <i>*s*</i> `c`"
 
@@ -141,3 +141,39 @@ def test_every_flag_is_noted_and_none_leaves_no_note() -> None:
 
     notes.flags(["mask depends on truth", "size factors include held-out genes"])
     assert notes.listed() == (("Flag:", "mask depends on truth; size factors include held-out genes."),)
+
+
+def noted(name: str, *footnotes: tuple[str, str]) -> Table:
+    return Table(name, name, "Variant", (Column("AS"),), (), footnotes)
+
+
+def test_what_several_tables_say_is_said_once_and_what_one_says_stays_there() -> None:
+    tables = [
+        noted("a", ("†", "tuned"), ("--", "no number"), ("N:", "3")),
+        noted("b", ("--", "no number"), ("†", "tuned"), ("N:", "4")),
+        noted("c", ("--", "another meaning")),
+    ]
+
+    once, apart = shared(tables)
+
+    assert once.listed() == (("†", "tuned"), ("--", "no number"))
+    assert [table.footnotes for table in apart] == [(("N:", "3"),), (("N:", "4"),), (("--", "another meaning"),)]
+
+
+def test_flags_and_tuning_budgets_stand_under_every_table_that_has_them() -> None:
+    tables = [noted(name, ("Flag:", "visible"), ("Tuned:", "A: elsewhere")) for name in "ab"]
+
+    once, apart = shared(tables)
+
+    assert once.listed() == ()
+    assert list(apart) == tables
+
+
+def test_a_markdown_file_says_what_its_tables_share_before_them_and_latex_in_each() -> None:
+    tables = [noted(name, ("†", "tuned")) for name in "ab"]
+
+    text = markdown("Scores", tables)
+
+    assert text.count("† tuned") == 1
+    assert text.index("† tuned") < text.index("## a")
+    assert latex.fragment(tables).count("tuned") == 2

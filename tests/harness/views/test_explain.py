@@ -67,10 +67,16 @@ def test_its_means_are_those_of_the_reports_table_to_twelve_digits(store: Store)
         assert rate["genes_averaged"] == row["genes"]
 
 
+@pytest.fixture(scope="module")
+def written(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "out"
+    write_report(store, folder, "demo")
+    return folder
+
+
 @pytest.mark.parametrize(("file", "column"), [("accuracy_score", "ssim"), ("metrics", "mean")])
-def test_its_means_are_those_in_the_reports_files(store: Store, tmp_path: Path, file: str, column: str) -> None:
-    write_report(store, tmp_path / "out", "demo")
-    printed = pd.read_csv(tmp_path / "out" / f"{file}.csv")
+def test_its_means_are_those_in_the_reports_files(store: Store, written: Path, file: str, column: str) -> None:
+    printed = pd.read_csv(written / f"{file}.csv")
     rows = printed[(printed["variant"] == "w/ U-Net") & (printed["dataset"] == "MG")]
     rows = rows[rows["metric"] == "ssim"] if file == "metrics" else rows
 

@@ -118,7 +118,7 @@ def measured(hidden: int, depth: int, batch: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark of a process is reset through /proc")
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", [0, *(pytest.param(which, marks=pytest.mark.slow) for which in (1, 2))])
 def test_memory_is_what_training_takes_within_15_percent(which: int) -> None:
     # A process of its own: what an allocator keeps from other tests would count.
     out = subprocess.run([sys.executable, "-c", MEASURE, str(which)], capture_output=True, text=True, check=True)
