@@ -68,7 +68,7 @@ def tables(comparison: Comparison) -> tuple[Table, ...]:
     found: list[Table] = []
     for rate in comparison.rates:
         blocks = [block for block in comparison.blocks if block.rate == rate]
-        if len(blocks) > 1:
+        if len(comparison.counted(rate)) > 1:
             both = [overall(comparison, rate, scope) for scope in SCOPES]
             # Where nothing failed and nothing is missing the second table would repeat the first.
             distinct = both[:1] if both[0].rows == both[1].rows else both
@@ -161,7 +161,7 @@ def _overall_table(comparison: Comparison, found: Overall) -> Table:
     if found.datasets:
         notes.mark("Datasets:", "; ".join(found.datasets) + ".")
     notes.mark("Unit:", "the dataset; no ties are marked, since few datasets cannot tell means of ranks apart.")
-    total = sum(block.rate == found.rate for block in comparison.blocks)
+    total = len(comparison.counted(found.rate))
     covers = {
         "finished by all": f"over the datasets that all variants finished ({len(found.datasets)} of {total})",
         "failures at rank 1": f"over {count(len(found.datasets), 'dataset')}, failures at rank 1",
@@ -169,7 +169,7 @@ def _overall_table(comparison: Comparison, found: Overall) -> Table:
     columns = (Column("AS/N", "↑"), Column("lowest"), Column("highest"), Column("best on"), Column("datasets"))
     caption = f"Overall accuracy score, {covers}{at_rate(comparison, found.rate)}"
     name = f"overall-{found.rate:g}-{SCOPES.index(found.scope) + 1}"
-    blocks = [block for block in comparison.blocks if block.rate == found.rate]
+    blocks = comparison.counted(found.rate)
     summary = f"{grid(blocks)}; {states([row for block in blocks for row in block.rows])}."
     return Table(name, caption, "Variant", columns, tuple(groups), notes.listed(), summary)
 

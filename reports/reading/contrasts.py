@@ -92,7 +92,11 @@ class Overall:
 
 
 def over_datasets(found: Sequence[Contrast], order: Sequence[str]) -> tuple[Overall, ...]:
-    """The rows over the contrasts of one sampling rate, in the order of these labels; none for fewer than two."""
+    """The rows over the contrasts of one sampling rate, in the order of these labels; none for fewer than two.
+
+    Data that are not real do not count beside data that are.
+    """
+    found = [contrast for contrast in found if not contrast.block.synthetic] or found
     if len(found) < 2:
         return ()
     places: dict[str, list[tuple[Contrast, int]]] = {}

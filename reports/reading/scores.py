@@ -157,6 +157,11 @@ class Comparison:
         """Sampling rates, falling."""
         return tuple(dict.fromkeys(block.rate for block in self.blocks))
 
+    def counted(self, rate: float) -> list[Block]:
+        """The blocks of a sampling rate that means over datasets are of: those of real data, all where none is real."""
+        blocks = [block for block in self.blocks if block.rate == rate]
+        return [block for block in blocks if not block.synthetic] or blocks
+
     def trials(self) -> Counter[str]:
         """How many of the asked-for trials are finished, failed, skipped or not run."""
         states = Counter({"finished": len(self.records), "failed": 0, "skipped": 0})

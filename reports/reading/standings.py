@@ -180,11 +180,13 @@ class Overall:
 def overall(comparison: Comparison, rate: float, scope: Scope) -> Overall:
     """AS/N averaged over datasets: over those all variants finished, or over all with failures at rank 1.
 
+    Data that are not real do not count beside data that are.
+
     "All variants" are those that finished any dataset: one that finished none would leave nothing to average. Under
     "failures at rank 1" a failed variant counts in N and is last on every metric; a skipped or incomplete one has no
     number on that dataset, and its mean is over the others.
     """
-    blocks = [block for block in comparison.blocks if block.rate == rate]
+    blocks = comparison.counted(rate)
     finishers = {block.labels[i] for block in blocks for i in block.places("variant")}
     if scope == "finished by all":
         blocks = [b for b in blocks if finishers and finishers <= {b.labels[i] for i in b.places("variant")}]

@@ -19,7 +19,7 @@ MOST = 3
 def in_short(comparison: Comparison) -> str:
     """The sentence, at the highest sampling rate."""
     rate = comparison.rates[0]
-    ranked = {b: own for b in comparison.blocks if b.rate == rate and (own := _complete(b))}
+    ranked = {block: own for block in comparison.counted(rate) if (own := _complete(block))}
     if not ranked:
         return "In short: no variant has finished every fold and seed of a dataset yet, so none can be said to lead."
     if len(ranked) == 1:

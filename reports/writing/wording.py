@@ -125,7 +125,7 @@ def headline(comparison: Comparison) -> list[str]:
         f"{listed([block.name for block in blocks])}, {', '.join(folds)}, {seeds_of(comparison.blocks)}: "
         f"{all_states(comparison)}."
     ]
-    if len(blocks) > 1:
+    if len(comparison.counted(comparison.rates[0])) > 1:
         said.append(_over_datasets(comparison))
     return said + [_verdict(comparison, block) for block in blocks]
 
@@ -173,16 +173,24 @@ def notes(comparison: Comparison) -> list[str]:
     asked = comparison.asked
     flags = dict.fromkeys([*asked.flags, *(flag for block in comparison.blocks for flag in block.flags)])
     said = [f"These numbers are flagged: {flag}." for flag in flags]
-    said += [f"{b.dataset} is not real data: {b.synthetic}." for b in _each_dataset(comparison) if b.synthetic]
+    each = _each_dataset(comparison)
+    apart = "" if all(block.synthetic for block in each) else " Means over datasets are of the others."
+    said += [f"{block.dataset} is not real data: {block.synthetic}.{apart}" for block in each if block.synthetic]
+    said += [f"{name}: {remark}" for name, facts in asked.datasets.items() for remark in facts.get("remarks", ())]
     groups = group_of(comparison)
     if not any(asked.variants[label].get("method") == BAR for label, g in groups.items() if g == "control"):
         said.append(
             "Low-rank ridge, the control to beat, is not among the rows; a table without it flatters everybody."
         )
-    tuned = sorted(
-        {row.label for block in comparison.blocks for row in block.rows if row.selection.startswith("tuned")}
-    )
-    said += [f"{label} was tuned on genes it is scored on (†)." for label in tuned]
+    tuned: dict[str, list[str]] = {}
+    for block in each:
+        for row in block.rows:
+            if row.selection.startswith("tuned"):
+                tuned.setdefault(row.label, []).append(block.dataset)
+    said += [
+        f"{label} was tuned on genes that it is scored on (†): those of {listed(tuned[label])}."
+        for label in sorted(tuned)
+    ]
     searched = [f"{budget(label, facts['tuned'])}." for label, facts in asked.variants.items() if "tuned" in facts]
     said += [f"Tuning budget of {each}" for each in searched]
     devices = _by(comparison, lambda record: record.device)

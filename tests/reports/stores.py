@@ -38,7 +38,8 @@ class Plan:
     variants: Mapping[str, Variant]
     values: Values
     datasets: Mapping[str, Sequence[str]]
-    synthetic: str = ""
+    synthetic: str | Mapping[str, str] = ""
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     folds: int = 2
     seeds: Sequence[int] = (0,)
     rates: Sequence[float] = (1.0,)
@@ -159,7 +160,13 @@ def _asked(plan: Plan, cells: list[dict[str, object]]) -> Asked:
             for label, variant in plan.variants.items()
         },
         datasets={
-            name: {"dataset_id": "0" * 16, "synthetic": plan.synthetic, "spots": 50, "cells": 80}
+            name: {
+                "dataset_id": "0" * 16,
+                "synthetic": plan.synthetic if isinstance(plan.synthetic, str) else plan.synthetic.get(name, ""),
+                "remarks": list(plan.remarks.get(name, ())),
+                "spots": 50,
+                "cells": 80,
+            }
             for name in plan.datasets
         },
         task={"component": "harness.protocol.task:HeldOutGenes", "version": 1},

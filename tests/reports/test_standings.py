@@ -11,9 +11,10 @@ import pytest
 from scipy.stats import rankdata
 
 from harness.store import Store
-from reports.families import accuracy_score
+from reports.families import ablation, accuracy_score
 from reports.reading.scores import Comparison, read
 from reports.reading.standings import Standing, overall, standings
+from reports.writing.wording import notes
 from tests.reports.stores import Plan, Variant, build, genes, qualities, row
 
 
@@ -163,3 +164,31 @@ def test_the_golden_store_stands_as_it_should(golden: Store) -> None:
 
     assert [s.row.word for s in first.values()] == ["", "", "", "failed", "n/a", "", ""]
     assert [s.biased for s in first.values()] == [False, False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("invented", [("d0",), ("d0", "d1"), ("d0", "d1", "d2")])
+def test_data_that_are_not_real_count_over_datasets_only_where_none_are(
+    tmp_path: Path, invented: tuple[str, ...]
+) -> None:
+    datasets = {f"d{i}": genes(10 + i) for i in range(3)}
+    plan = Plan(
+        variants=VARIANTS,
+        values=qualities(MEAN, spread=0.3),
+        datasets=datasets,
+        synthetic=dict.fromkeys(invented, "made up: by hand"),
+        remarks={"d1": ["ST: values have fractions."]},
+    )
+    comparison = comparison_of(tmp_path, plan)
+    real = [name for name in datasets if name not in invented]
+
+    found = overall(comparison, 1.0, "finished by all")
+
+    assert list(found.datasets) == (real or [f"{name} [made up: by hand]" for name in datasets])
+    captions = [table.caption for table in accuracy_score.tables(comparison)]
+    assert any("Overall" in caption for caption in captions) == (len(real) != 1)
+    pooled = ablation.section(comparison)
+    assert pooled is not None
+    assert any("over datasets" in table.caption.lower() for table in pooled.tables) == (len(real) != 1)
+    said = notes(comparison)
+    assert any(note.endswith("Means over datasets are of the others.") for note in said) == bool(real)
+    assert "d1: ST: values have fractions." in said
