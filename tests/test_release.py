@@ -27,6 +27,10 @@ def test_the_citation_has_what_the_format_demands_and_the_projects_own_licence()
     assert CITATION["license"] == PROJECT["license"]
 
 
+def test_the_readme_can_be_read_at_a_sitting() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 250
+
+
 def test_every_dependency_is_justified_in_contributing() -> None:
     told = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
     optional = [each for group in PROJECT["optional-dependencies"].values() for each in group]
