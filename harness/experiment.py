@@ -64,6 +64,9 @@ class ByFold:
 
 Variant = Method | ByDataset | ByFold
 
+_SAID_ONCE = {name for name, kind in Method.__annotations__.items() if str(kind).startswith("ClassVar")}
+"""What a method says for its whole class, such as `needs`; a field of that name would be a setting beside it."""
+
 
 def method_on(variant: Variant, dataset: str, fold: int) -> Method:
     """What a variant runs on a fold of a dataset."""
@@ -139,6 +142,12 @@ class Experiment:
                 raise BadInput(
                     f"Experiment {self.name}: variant {label!r} is a {kind_name(method)}; expected an instance of a "
                     "models.method.Method, e.g. SpaGE() with its parentheses."
+                )
+            own = [f.name for f in dataclasses.fields(method) if isinstance(method, Method) and f.name in _SAID_ONCE]
+            for name in own:
+                raise BadInput(
+                    f"Experiment {self.name}: {type(method).__name__}.{name} is a field, and Method has it for the "
+                    f"whole class; write `{name}: ClassVar[...] = ...` there, or leave its type out."
                 )
         named = {name: (tuple(getattr(self, name)), self.variants) for name in ("chosen_on", "tuned")}
         if self.reference:

@@ -128,13 +128,6 @@ def _require_own_fields(cls: type) -> None:
             "@dataclass(frozen=True) above it, and each parameter as a field with a type, such as `weight: float = "
             "0.5`, in place of an __init__."
         )
-    for field in fields(cls):
-        for base in cls.__mro__[1:]:
-            if str(vars(base).get("__annotations__", {}).get(field.name, "")).startswith("ClassVar"):
-                raise ComponentError(
-                    f"{cls.__name__}.{field.name} is a field, and {base.__name__} has it for the whole class; write "
-                    f"`{field.name}: ClassVar[...] = ...`, or leave its type out."
-                )
 
 
 def _require_fixed(value: Any, where: str) -> None:

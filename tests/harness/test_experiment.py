@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from harness.drivers import load_driver, load_experiment
 from harness.errors import BadInput
 from harness.experiment import Experiment, alike
 from harness.protocol import KFold
+from models.method import Needs
 from tests.toys import Noise, VisibleMean
 
 IDS = {"x": "0" * 16, "y": "1" * 16}
@@ -71,6 +73,17 @@ def test_narrowing_keeps_identities() -> None:
 def test_what_cannot_run_is_refused_when_it_is_made(changes: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         experiment(**changes)
+
+
+def test_what_methods_say_for_the_whole_class_is_no_field() -> None:
+    random = Needs(randomness=True)
+
+    @dataclasses.dataclass(frozen=True)
+    class Mine(VisibleMean):
+        needs: Needs = random  # type: ignore[misc]
+
+    with pytest.raises(BadInput, match=r"Mine\.needs is a field, and Method has it.*ClassVar"):
+        experiment(variants={"mine": Mine()})
 
 
 def test_an_unknown_variant_gets_the_nearest_label() -> None:

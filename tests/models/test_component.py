@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from harness.protocol import KFold, Panel, Protocol
 from models.component import Component, ComponentError, canonical, canonical_text, nearest, rebuild, short_hash
-from models.method import Array, Method, Needs, Problem, Run
 
 
 @dataclass(frozen=True)
@@ -76,20 +75,6 @@ def test_what_has_no_canonical_form_is_refused_by_field_name(value: Any) -> None
 def test_what_could_change_after_its_identity_was_taken_is_refused(value: Any) -> None:
     with pytest.raises(ComponentError, match=r"Outer\.anything.*use a tuple"):
         canonical(Outer(anything=value))
-
-
-def test_what_a_base_has_for_the_whole_class_is_no_field() -> None:
-    random = Needs(randomness=True)
-
-    @dataclass(frozen=True)
-    class Mine(Method):
-        needs: Needs = random  # type: ignore[misc]
-
-        def impute(self, problem: Problem, run: Run) -> Array:
-            raise NotImplementedError
-
-    with pytest.raises(ComponentError, match=r"Mine\.needs is a field, and Method has it.*ClassVar"):
-        canonical(Mine())
 
 
 def test_keys_that_would_read_alike_are_refused() -> None:
