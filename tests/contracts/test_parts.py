@@ -14,9 +14,8 @@ import torch
 from models.component import discover
 from models.spadit.backbones import Backbone, Trunk
 from models.spadit.conditions import Condition, Psi
-from models.spadit.layers import Streams, generator
 from models.spadit.tokens import Alone, Context, InBatch, Tokens
-from tests.models.spadit.spadit_problems import BACKBONES
+from tests.models.spadit.spadit_problems import BACKBONES, loud, normal, streams
 
 B, C, R, N, K = 5, 9, 3, 11, 7
 CONDITIONS = [cls() for cls in discover("models.spadit.conditions", Condition).values()]
@@ -31,23 +30,6 @@ name = lambda it: type(it).__name__  # noqa: E731 - an id for pytest
 every_backbone = pytest.mark.parametrize("backbone", BACKBONES.values(), ids=name)
 every_token = pytest.mark.parametrize("tokens", [Alone(), Context(), InBatch()], ids=name)
 every_condition = pytest.mark.parametrize("condition", CONDITIONS, ids=name)
-
-
-def streams(seed: int = 0) -> Streams:
-    return Streams(generator(seed), generator(seed + 1), 0.0)
-
-
-def normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=generator(seed))
-
-
-def loud(module: torch.nn.Module) -> torch.nn.Module:
-    """With every parameter moved: what starts as zero hides what is behind it."""
-    stream = generator(5)
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight += 0.3 * torch.randn(weight.shape, generator=stream)
-    return module.eval()
 
 
 def silent(module: torch.nn.Module, output: torch.Tensor) -> set[str]:

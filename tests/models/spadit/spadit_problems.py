@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from models.component import discover
 from models.method import Array, Expression, Problem
 from models.spadit import SpaDiT
 from models.spadit.backbones import Backbone
+from models.spadit.layers import Streams, generator
 from models.spadit.samplers import DDIM
 from models.spadit.training import Training
 
@@ -26,6 +28,25 @@ def narrow(backbone: type[Backbone]) -> Backbone:
 
 BACKBONES = {cls.__name__: narrow(cls) for cls in discover("models.spadit.backbones", Backbone).values()}
 """Every backbone on disk, by the name of its class."""
+
+
+def streams(seed: int = 0) -> Streams:
+    """Of initialisation and of dropout, which is off."""
+    return Streams(generator(seed), generator(seed + 1), 0.0)
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Standard normal numbers."""
+    return torch.randn(shape, generator=generator(seed))
+
+
+def loud(module: torch.nn.Module) -> torch.nn.Module:
+    """With every parameter moved: what starts as zero hides what is behind it."""
+    stream = generator(5)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight += 0.3 * torch.randn(weight.shape, generator=stream)
+    return module.eval()
 
 
 def simulated(

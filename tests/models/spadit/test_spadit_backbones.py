@@ -23,9 +23,9 @@ from models.spadit.backbones.unet import UNet
 from models.spadit.conditions.flash_attention import FlashAttention
 from models.spadit.denoiser import Denoiser, Shown
 from models.spadit.latent import Latent
-from models.spadit.layers import Streams, generator
+from models.spadit.layers import generator
 from models.spadit.tokens import Alone, Context, InBatch, Tokens
-from tests.models.spadit.spadit_problems import BACKBONES
+from tests.models.spadit.spadit_problems import BACKBONES, loud, normal, streams
 
 S, K, H, B, N, C = 6, 7, 16, 5, 11, 9
 SEEING = [config for config in BACKBONES.values() if config.conditioned]
@@ -36,26 +36,10 @@ every_backbone = pytest.mark.parametrize("backbone", BACKBONES.values(), ids=nam
 every_seeing_backbone = pytest.mark.parametrize("backbone", SEEING, ids=name)
 
 
-def streams() -> Streams:
-    return Streams(generator(0), generator(1), 0.0)
-
-
-def normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=generator(seed))
-
-
-def perturbed(module: torch.nn.Module) -> torch.nn.Module:
-    stream = generator(5)
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight += 0.3 * torch.randn(weight.shape, generator=stream)
-    return module.eval()
-
-
 def denoiser(backbone: Backbone, tokens: Tokens | None = None) -> Denoiser:
     tokens = tokens or Alone()
     model = Denoiser(Latent(), FlashAttention(), backbone, tokens, S, K, streams())
-    perturbed(model)
+    loud(model)
     return model
 
 
@@ -99,7 +83,7 @@ def test_the_parallel_scan_has_the_gradients_of_the_recurrence() -> None:
 
 def test_a_mamba_block_is_its_published_equations_step_by_step() -> None:
     block = Block(Mamba(hidden=H, states=3, reach=2), streams())
-    perturbed(block)
+    loud(block)
     x, c = normal(C, H), normal(C, H, seed=1)
     gate, u, z = block.enter(x, c)
     state, rows = torch.zeros(2 * H, 3), []
@@ -119,7 +103,7 @@ def test_a_mamba_block_is_its_published_equations_step_by_step() -> None:
 @pytest.mark.parametrize("reach", [1, 2, 4, 12])
 def test_a_target_takes_the_step_that_it_would_take_at_the_end_of_the_context(reach: int) -> None:
     trunk = Mamba(hidden=H, reach=reach).build(Context(), streams())
-    perturbed(trunk)
+    loud(trunk)
     context, of_context, x, c = normal(C, H), normal(C, H, seed=1), normal(B, H, seed=2), normal(B, H, seed=3)
 
     found = trunk(x, c, trunk.remember(context, of_context))
