@@ -73,7 +73,7 @@ def print_search_plan(facts: Mapping[str, Any]) -> None:
     for remark in facts["remarks"]:
         out.print(remark, markup=False, soft_wrap=True)
     out.print(
-        f"{len(facts['studies'])} studies of {facts['configurations']} configurations by "
+        f"{_count(len(facts['studies']), 'study', 'studies')} of {_count(facts['configurations'], 'configuration')} by "
         f"{' and '.join(facts['metric'])}: at most {facts['trials_to_run']} trials to run (configurations that are "
         f"ended early or come twice take fewer). The winners are then scored with seeds "
         f"{', '.join(map(str, facts['seeds']))}, beside {facts['trials_beside']} trials of what they are compared "
@@ -81,3 +81,7 @@ def print_search_plan(facts: Mapping[str, Any]) -> None:
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"

@@ -25,8 +25,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-AT_ONCE = ("spadit", "spage", "low_rank_ridge", "spot_total")
-"""A network, a baseline and two controls are audited in the fast suite; every other one in the slow one."""
+AT_ONCE = ("spage", "low_rank_ridge", "spot_total")
+"""Audited in the fast suite; the others, whose processes take seconds to import a network, in the slow one."""
 
 audited = pytest.mark.parametrize(
     "method", [asked(name, *(() if name in AT_ONCE else (pytest.mark.slow,))) for name in METHODS]

@@ -285,6 +285,7 @@ set -euo pipefail
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.ray
 def test_a_job_that_is_submitted_to_a_head_of_ray_up_runs_there(
     ray_up: dict[str, Any], alone: tuple[str, ...], tmp_path: Path

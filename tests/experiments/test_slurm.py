@@ -229,6 +229,7 @@ def real(slurm: Slurm) -> Slurm:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.ray
 def test_a_job_runs_an_experiment_to_its_end(real: Slurm, alone: tuple[str, ...]) -> None:
     data, store = real.folder / "data", real.folder / "store"
@@ -255,6 +256,7 @@ EXPERIMENT = Experiment(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.ray
 def test_a_job_that_was_warned_goes_on_where_it_was(real: Slurm, alone: tuple[str, ...]) -> None:
     import psutil

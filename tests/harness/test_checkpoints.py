@@ -20,6 +20,8 @@ from harness.store.checkpoints import Checkpoints
 from harness.store.files import LocalFiles
 from harness.trial import Setting, Trial, TrialRun, run_trial
 from models.spadit import SpaDiT
+from models.spadit.backbones.transformer import Transformer
+from models.spadit.samplers import DDIM
 from models.spadit.training import Training
 from tests.conftest import tiny_pair
 
@@ -31,9 +33,15 @@ run(checkpoints(Path(sys.argv[1])))
 """
 
 
+STEPS = 400
+SMALL = SpaDiT(
+    backbone=Transformer(hidden=16), training=Training(steps=STEPS, batch=16), sampler=DDIM(steps=4), draws=2
+)
+
+
 def a_trial() -> Trial:
     data = prepare(tiny_pair(), Protocol())
-    return Trial(SpaDiT(training=Training(steps=600)), data.dataset, data.dataset_id, KFold(3), fold=0, seed=0)
+    return Trial(SMALL, data.dataset, data.dataset_id, KFold(3), fold=0, seed=0)
 
 
 def checkpoints(folder: Path, every: float = 0.0) -> Checkpoints:
@@ -54,7 +62,7 @@ def test_a_killed_process_leaves_a_checkpoint_from_which_another_ends_in_the_sam
     started.wait()
     saved = checkpoints(tmp_path).read()
     assert saved is not None
-    assert 0 < saved["state"]["step"] < 600
+    assert 0 < saved["state"]["step"] < STEPS
 
     resumed, whole = run(checkpoints(tmp_path)).record, run(None).record
 
@@ -67,7 +75,7 @@ def test_a_trial_goes_on_from_the_step_that_was_saved(tmp_path: Path) -> None:
     run(checkpoints(tmp_path))
     last = checkpoints(tmp_path).read()
     assert last is not None
-    assert last["state"]["step"] == 600
+    assert last["state"]["step"] == STEPS
     heard: list[float] = []
 
     run_trial(a_trial(), prepare(tiny_pair(), Protocol()), Setting(code="code"), heard.append, checkpoints(tmp_path))

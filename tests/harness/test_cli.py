@@ -116,7 +116,11 @@ def test_bad_data_are_one_sentence_and_nothing_is_written(spadit: Spadit, own: P
         (["run", "quickstart", "--cpus-per-trial", "0"], "cpus_per_trial"),
         (["run", "quickstart", "--address", "ray://head:10001"], "ray job submit"),
         (["run", "quickstart", "--dataset", "small", "--address", "127.0.0.1:9"], "Nothing answers at 127.0.0.1:9"),
-        (["run", "quickstart", "--dataset", "small", "--cpus-per-trial", "1000"], "ask for less"),
+        pytest.param(
+            ["run", "quickstart", "--dataset", "small", "--cpus-per-trial", "1000"],
+            "ask for less",
+            marks=pytest.mark.slow,
+        ),
         (["run", "quickstart", "--data", "nowhere"], "nowhere"),
         (["plan", "quikstart"], "did you mean quickstart"),
         (["status", "--store", "nowhere"], "There is no store nowhere"),

@@ -30,6 +30,7 @@ def words(tmp_path: Path) -> list[str]:
     return ["run", "mine.py", "--data", str(tmp_path / "D"), "--store", "S"]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_what_is_damaged_is_set_aside_computed_anew_and_reported(
@@ -56,6 +57,7 @@ def test_what_is_damaged_is_set_aside_computed_anew_and_reported(
     assert "Nothing to run" in spadit(*words)[2]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_a_compacted_store_has_nothing_to_run_and_the_same_report(

@@ -10,7 +10,7 @@ import pytest
 
 from harness.store import Store
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 DRIVER = '''
 from dataclasses import dataclass

@@ -339,16 +339,18 @@ def pooled(pair: PairedSample, beyond: bool) -> list[Array]:
     return [np.concatenate([part[key] for part in parts]) for key in ("expected", "achieved", "low", "high")]
 
 
+@pytest.mark.slow
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["seqfishplus_cortex", pytest.param("pdac", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["seqfishplus_cortex", "pdac"])
 def test_expected_and_achieved_pcc_of_genes_left_out_of_st_go_together(real_data: Path, name: str) -> None:
     expected, achieved, _, _ = pooled(load(name, [real_data]), beyond=False)
 
     assert np.corrcoef(expected, achieved)[0, 1] > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["seqfishplus_cortex", pytest.param("pdac", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["seqfishplus_cortex", "pdac"])
 def test_of_genes_as_they_are_measured_no_more_is_expected_than_comes(real_data: Path, name: str) -> None:
     expected, achieved, low, high = pooled(load(name, [real_data]), beyond=True)
 

@@ -26,7 +26,14 @@ PANELS = {
 }
 
 
-@pytest.fixture(scope="module", params=PANELS)
+LARGE = ("pdac", "seqfishplus_cortex")
+"""Of a thousand genes: for the slow suite."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in PANELS],
+)
 def data(request: pytest.FixtureRequest, real_data: Path) -> Prepared:
     return prepare(load(request.param, [real_data]), Protocol())
 

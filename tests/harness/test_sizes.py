@@ -35,6 +35,7 @@ PRESETS = {"tiny": EXPERIMENT}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_a_variant_that_differs_by_dataset_is_one_row_of_every_table(spadit: Spadit, tmp_path: Path) -> None:

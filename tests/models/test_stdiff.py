@@ -74,6 +74,7 @@ class Interrupted(Run):
             raise Stopped(f"stopped at {step} of {of}")
 
 
+@pytest.mark.slow
 def test_on_a_gaussian_population_mean_and_sd_of_draws_are_those_of_the_regression_on_visible_genes() -> None:
     problem, mean, sd = gaussian()
     # In few steps DDIM is right about the mean and too sure: a hundred lose some 6 % of this sd, ten half of it.

@@ -202,6 +202,7 @@ def test_the_published_settings_are_those_of_the_package_and_survive_their_json(
     assert rebuild(canonical(published)) == published
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_it_scores_what_the_original_code_scores_on_real_tissue() -> None:
     problem, truth = osmfish()

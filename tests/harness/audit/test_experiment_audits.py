@@ -36,6 +36,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["audit", "experiment", str(driver), "--store", str(tmp_path / "S"), "--json", *ASKED]
 
 
+@pytest.mark.slow
 @needs_barrier
 def test_every_row_gets_a_verdict_or_a_reason(asked: list[str], tmp_path: Path) -> None:
     first = CliRunner().invoke(app, asked)
@@ -51,6 +52,7 @@ def test_every_row_gets_a_verdict_or_a_reason(asked: list[str], tmp_path: Path) 
     assert {audit.method for audit in Store(tmp_path / "S").audits()} == {"remembers", "honest"}
 
 
+@pytest.mark.slow
 @needs_barrier
 def test_an_audit_in_the_store_is_used_as_long_as_code_and_data_are_the_same(asked: list[str], tmp_path: Path) -> None:
     only = [*asked[: asked.index("--variant")], "--variant", "honest"]

@@ -52,9 +52,11 @@ def audited(data: Path, tmp_path: Path, variant: str, monkeypatch: pytest.Monkey
     ("variant", "expected"),
     [
         ("released sampler", {NOISE: "prediction", PERMUTED: "prediction"}),
-        ("opens the data folder", {NOISE: "prediction", PERMUTED: "prediction"}),
+        pytest.param("opens the data folder", {NOISE: "prediction", PERMUTED: "prediction"}, marks=pytest.mark.slow),
         ("remembers", {MEMORY: "prediction"}),
-        ("stops early on test genes", {NOISE: "fit, report", PERMUTED: "fit, report"}),
+        pytest.param(
+            "stops early on test genes", {NOISE: "fit, report", PERMUTED: "fit, report"}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_method_that_leaks_is_found_and_the_stage_is_named(
@@ -79,6 +81,7 @@ class Theirs(Method):
 """
 
 
+@pytest.mark.slow
 @needs_barrier
 def test_a_method_of_another_installed_package_is_audited_by_its_name(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,7 +29,7 @@ from harness.trial import Trial, run_trial
 from tests.chaos import Killer, NodesApart, computations, noted, plan
 from tests.s3 import serving
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1200)]
 
 SHORT = bool(os.environ.get("SPADIT_SHORT"))
 SEED = int(os.environ.get("SPADIT_CHAOS_SEED", "1"))

@@ -15,7 +15,7 @@ from harness.datasets.simulated import simulate, write_pair
 from harness.store import Store
 from tests.submitted import until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.alone]
 
 TRIALS = 8 if os.environ.get("SPADIT_SHORT") else 24
 DRIVER = """

@@ -73,6 +73,7 @@ def test_failing_and_skipping_trials_are_recorded_while_the_rest_finishes(tmp_pa
     assert progress.counts == {"ok": 3, "failed": 1, "skipped": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_a_trial_whose_worker_dies_is_tried_once_more(tmp_path: Path, data: Prepared) -> None:
     tally = tmp_path / "tally"
@@ -85,6 +86,7 @@ def test_a_trial_whose_worker_dies_is_tried_once_more(tmp_path: Path, data: Prep
     assert store.record(todo[0].id).attempts == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_a_trial_that_always_kills_its_worker_is_recorded_with_the_reason(tmp_path: Path, data: Prepared) -> None:
     tally = tmp_path / "tally"
@@ -100,7 +102,7 @@ def test_a_trial_that_always_kills_its_worker_is_recorded_with_the_reason(tmp_pa
 
 
 @pytest.mark.usefixtures("ray_here")
-@pytest.mark.parametrize("reports", [True, False])
+@pytest.mark.parametrize("reports", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_trial_past_its_time_limit_is_recorded_as_such(tmp_path: Path, data: Prepared, reports: bool) -> None:
     todo = trials(Sleeps(60, reports), data, 1) + trials(Noise(), data)
 

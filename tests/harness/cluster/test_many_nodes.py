@@ -22,7 +22,7 @@ from tests.many_nodes import Nodes, many_nodes
 from tests.submitted import submitted, until
 from tests.toys import Noise, Spans, Steps, VisibleMean
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

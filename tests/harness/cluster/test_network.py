@@ -23,7 +23,7 @@ from harness.store.damage import verified
 from harness.trial import run_trial
 from tests.submitted import until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 TRIALS = 12
 DRIVER = """

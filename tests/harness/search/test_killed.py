@@ -22,7 +22,7 @@ from tests.conftest import tiny_pair
 from tests.s3 import serving
 from tests.submitted import until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.alone]
 
 TRIALS, PARTS = 30, 2
 DRIVER = """

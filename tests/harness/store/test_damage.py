@@ -216,10 +216,10 @@ def test_any_flipped_bit_of_any_file_that_a_plan_reads_is_found(grid: Grid, tmp_
     ("kind", "how"),
     [
         ("record", "flipped"),
-        ("genes", "truncated"),
-        ("prediction", "removed"),
-        ("packed records", "flipped"),
-        ("packed genes", "flipped"),
+        pytest.param("genes", "truncated", marks=pytest.mark.slow),
+        pytest.param("prediction", "removed", marks=pytest.mark.slow),
+        pytest.param("packed records", "flipped", marks=pytest.mark.slow),
+        pytest.param("packed genes", "flipped", marks=pytest.mark.slow),
     ],
 )
 def test_it_is_the_same_under_a_uri(grid: Grid, bucket: str, kind: str, how: str) -> None:

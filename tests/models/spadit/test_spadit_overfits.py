@@ -20,6 +20,7 @@ from models.spadit.training import Training
 from tests.models.spadit.spadit_problems import pcc, simulated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", [Transformer(), UNet(), Mamba()], ids=lambda it: type(it).__name__)
 def test_eight_genes_are_learned_by_heart(backbone: Backbone) -> None:
     problem, _ = simulated(n_genes=16, n_targets=8)
