@@ -20,6 +20,7 @@ def submitted(
     data: dict[str, Prepared],
     store: Store,
     share: Callable[[Trial, bool], Share] | None = None,
+    show: bool = False,
     **asked: object,
 ) -> Progress:
     """Run these trials on the Ray that is connected, else on one as `asked` of `Resources`; what was told of them.
@@ -28,7 +29,7 @@ def submitted(
     """
     resources = Resources(**asked)  # type: ignore[arg-type]
     labels = {trial.id: type(trial.method).__name__ for trial in todo}
-    with Progress(labels, labels, show=False) as progress, connected(resources) as there:
+    with Progress(labels, labels, show=show) as progress, connected(resources) as there:
         given = share or shares(resources, {}, [], {})
         execute(Work(todo, data, store, resources, given), resources.slots(there.resources), progress)
     return progress

@@ -179,11 +179,17 @@ class Submission:
         from ray import tune
 
         faults: dict[int, Fault] = {}
+
+        def broke(config: Mapping[str, Any], found: Fault) -> None:
+            faults[config["batch"]] = found
+            if found.cause is not None:  # whose loss it is shows at the end of the wave, which may be hours away
+                self.progress.say(f"a worker is lost, and what it ran is run again after the others: {found.reason}")
+
         feed = Feed(
             lookup=Wave(tuple(wave), self.job([trial for batch in wave for trial in batch.trials])).of,
             space={"batch": tune.grid_search(list(range(len(wave))))},
             heard=self.heard,
-            broke=lambda config, fault: faults.update({config["batch"]: fault}),
+            broke=broke,
             settings={"max_concurrent_trials": self.todo.resources.max_concurrent},
         )
         self.feed(feed)

@@ -75,13 +75,18 @@ def test_failing_and_skipping_trials_are_recorded_while_the_rest_finishes(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
-def test_a_trial_whose_worker_dies_is_tried_once_more(tmp_path: Path, data: Prepared) -> None:
+def test_a_trial_whose_worker_dies_is_tried_once_more_and_the_loss_is_said(
+    tmp_path: Path, data: Prepared, capsys: pytest.CaptureFixture[str]
+) -> None:
     tally = tmp_path / "tally"
     todo = trials(Dies(str(tally), times=1), data, 1) + trials(Noise(), data)
 
-    store, _ = run(todo, data, tmp_path / "S")
+    store, _ = run(todo, data, tmp_path / "S", show=True)
 
     assert store.done() == {trial.id for trial in todo}
+    said = capsys.readouterr().err
+    assert said.count("a worker is lost, and what it ran is run again after the others") == 1
+    assert said.count("lost: Dies") == 1
     assert tally.read_text().splitlines() == ["died", "died"]
     assert store.record(todo[0].id).attempts == 2
 
