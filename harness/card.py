@@ -27,6 +27,19 @@ def put_card(store: Store, pair: PairedSample, data: Prepared) -> None:
     store.put_dataset(pair.id, _card(pair, data), _spots(pair), _genes(pair, data), measured)
 
 
+def facts_of(pair: PairedSample, title: str = "") -> dict[str, Any]:
+    """What the store keeps of a dataset beside a question that is asked of it; title: one clause on it."""
+    return {
+        "dataset_id": pair.id,
+        "title": title,
+        "synthetic": pair.synthetic,
+        "remarks": list(pair.remarks),
+        "spots": len(pair.st),
+        "cells": len(pair.sc),
+        "shared": len(pair.shared),
+    }
+
+
 def _card(pair: PairedSample, data: Prepared) -> dict[str, Any]:
     return {
         "name": pair.name,

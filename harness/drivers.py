@@ -98,7 +98,8 @@ def load_driver(path: Path) -> ModuleType:
 
 def _stopped(error: Exception, path: Path, module: ModuleType) -> str:
     """Where in a user's file it stopped, with what, and the names that may have been meant."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    here = str(path.absolute())  # as the import system names a file, however it was given
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == here]
     said = f"{type(error).__name__}: {error}".rstrip(".")
     name: str | None = None
     known: list[str] = []

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.audit.predictions import FileAudit, audit_file, known_leak
-from harness.card import put_card
+from harness.card import facts_of, put_card
 from harness.errors import BadInput
 from harness.experiment import Experiment
 from harness.export import AskedElsewhere, spot_names
@@ -183,9 +183,7 @@ def _scored(
         folds=[asked.fold],
         title="Predictions made elsewhere",
     )
-    facts = {"dataset_id": pair.id, "title": "", "synthetic": pair.synthetic, "spots": len(pair.st)}
-    facts |= {"cells": len(pair.sc), "shared": len(pair.shared)}
-    question = experiment.asked({pair.name: facts}, _now())
+    question = experiment.asked({pair.name: facts_of(pair)}, _now())
     # What was asked does not change with who answers: all answers to one protocol are one experiment.
     name = f"elsewhere-{question.posed}"
     question = dataclasses.replace(question, name=name, definition=question.posed, external=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness._house import ROOMS
-from harness.card import put_card
+from harness.card import facts_of, put_card
 from harness.cluster.resources import Keep, Resources, kept
 from harness.datasets import here, known, load
 from harness.errors import BadInput
@@ -188,7 +188,7 @@ def run_plan(
     experiment, store = plan.experiment, plan.store
     missing = plan.missing(retry_failed, stale)
     asked = experiment.asked(
-        {name: _facts(pair, plan.titles[name]) for name, pair in plan.pairs.items()},
+        {name: facts_of(pair, plan.titles[name]) for name, pair in plan.pairs.items()},
         datetime.now(UTC).isoformat(timespec="microseconds"),
         [without_secrets(command or _command())],
         plan.excluded,
@@ -271,18 +271,6 @@ def _needed(pairs: Mapping[str, PairedSample], missing: Sequence[Trial]) -> list
 
 def _is_first(trial: Trial, experiment: Experiment, keep: Keep) -> bool:
     return keep == "first-seed" and trial.seed in (0 if not trial.method.needs.randomness else experiment.seeds[0],)
-
-
-def _facts(pair: PairedSample, title: str) -> dict[str, Any]:
-    return {
-        "dataset_id": pair.id,
-        "title": title,
-        "synthetic": pair.synthetic,
-        "remarks": list(pair.remarks),
-        "spots": len(pair.st),
-        "cells": len(pair.sc),
-        "shared": len(pair.shared),
-    }
 
 
 def _command() -> str:

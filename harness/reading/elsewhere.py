@@ -6,7 +6,7 @@ Nothing found here is used by itself; it goes into the sentence that says what t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -37,17 +37,17 @@ def integers(values: Any) -> bool:
 def counts(file: Any, read: str) -> str:
     """The matrix of integers that is not the one read, as a user writes it; "" where there is none."""
     candidates = {"raw.X": "adata.raw.X", "raw/X": "adata.raw.X"}
-    layers = file.get("layers", {})
-    candidates |= {f"layers/{name}": f"layers[{name!r}]" for name in layers if _COUNTS.search(name)}
+    layers = [name for name in _members(file, "layers") if _COUNTS.search(name)]
+    candidates |= {f"layers/{name}": f"layers[{name!r}]" for name in layers}
     return next((said for key, said in candidates.items() if key != read and key in file and _counted(file[key])), "")
 
 
 def places(file: Any) -> str:
     """A sentence on what may be the coordinates; "" where nothing looks like them."""
-    obsm = [name for name in file.get("obsm", {}) if "spatial" in name.lower() and name != "spatial"]
+    obsm = [name for name in _members(file, "obsm") if "spatial" in name.lower() and name != "spatial"]
     if obsm:
         return f"obsm has {obsm[0]!r}: if those are the places of the spots, name it obsm['spatial']."
-    own = {name.lower(): name for name in _columns(file["obs"])}
+    own = {name.lower(): name for name in _members(file, "obs")}
     found = next(((own[x], own[y]) for x, y in _PLACES if x in own and y in own), None)
     if found is None:
         return ""
@@ -56,7 +56,7 @@ def places(file: Any) -> str:
 
 def cell_types(file: Any) -> str:
     """A sentence on which column may be the cell types; "" where none looks like it."""
-    own = {re.sub("[^a-z]", "", name.lower()): name for name in _columns(file["obs"])}
+    own = {re.sub("[^a-z]", "", name.lower()): name for name in _members(file, "obs")}
     found = next((own[name] for name in _CELL_TYPES if name in own), None)
     return "" if found is None else f"obs has {found!r}: if those are the cell types, name it obs['cell_type']."
 
@@ -76,5 +76,7 @@ def _counted(matrix: Any) -> bool:
     return bool(values.size) and integers(values)
 
 
-def _columns(frame: Any) -> Iterator[str]:
-    yield from frame.dtype.names if is_dataset(frame) else frame
+def _members(file: Any, slot: str) -> tuple[str, ...]:
+    """What a slot holds, by name; before 0.7, AnnData wrote data frames and obsm as one compound dataset each."""
+    found = file.get(slot, {})
+    return (found.dtype.names or ()) if is_dataset(found) else tuple(found)

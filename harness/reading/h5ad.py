@@ -1,6 +1,7 @@
 """Reading AnnData files: the allowed fields, each by its own name, and nothing else of the file.
 
-What is not asked for is not even read, so nothing that was computed from held-out genes can come along. The format is
+What is not asked for is not even read, so nothing that was computed from held-out genes can come along. Where something
+is missing, `elsewhere` looks for its other names, for the sentence that says so and for nothing else. The format is
 read with h5py alone: that takes milliseconds where importing anndata takes seconds, in every worker.
 """
 

@@ -73,15 +73,11 @@ def print_search_plan(facts: Mapping[str, Any]) -> None:
     for remark in facts["remarks"]:
         out.print(remark, markup=False, soft_wrap=True)
     out.print(
-        f"{_count(len(facts['studies']), 'study', 'studies')} of {_count(facts['configurations'], 'configuration')} by "
-        f"{' and '.join(facts['metric'])}: at most {facts['trials_to_run']} trials to run (configurations that are "
+        f"Studies: {len(facts['studies'])}; configurations of each: {facts['configurations']}, judged by "
+        f"{' and '.join(facts['metric'])}; trials to run: at most {facts['trials_to_run']} (configurations that are "
         f"ended early or come twice take fewer). The winners are then scored with seeds "
         f"{', '.join(map(str, facts['seeds']))}, beside {facts['trials_beside']} trials of what they are compared "
         "with.",
         soft_wrap=True,
         highlight=False,
     )
-
-
-def _count(number: int, one: str, several: str = "") -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}"

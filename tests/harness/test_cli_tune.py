@@ -79,7 +79,9 @@ def test_a_plan_says_what_a_search_comes_to_and_what_is_left_of_it(spadit: Spadi
     assert code == 0, said
     plan = json.loads(spadit(*words, "--plan", "--json")[1])
     assert [(s["fold"], s["done"], s["to_run"]) for s in plan["studies"]] == [(0, 0, 1), (1, 1, 0)]
-    assert "2 studies of 1 configuration by pcc: at most 2 trials to run" in spadit(*words, "--plan")[1]
+    assert (
+        "Studies: 2; configurations of each: 1, judged by pcc; trials to run: at most 2 " in spadit(*words, "--plan")[1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,16 @@ def test_a_file_that_is_no_experiment_is_refused_by_name(tmp_path: Path, source:
     assert str(path) in str(caught.value)
 
 
+def test_a_file_that_is_named_from_where_one_stands_stops_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("near.py").write_text("x = 1\ny = x.nothing\n")
+
+    with pytest.raises(BadInput, match=r"near\.py, line 2, stopped with AttributeError"):
+        load_experiment("near.py")
+
+
 def test_a_drivers_title_is_the_first_line_of_its_docstring() -> None:
     assert load_experiment("quickstart").title.startswith("Does SpaDiT")
 

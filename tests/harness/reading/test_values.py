@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,6 +94,23 @@ def test_places_under_another_name_are_pointed_at_and_not_used(tmp_path: Path) -
         assert found.coordinates is None
         assert any(remark.startswith(f"ST: {named}") for remark in found.remarks)
     assert read(tmp_path, st=placed(x=PLACES[:, 0])).remarks == ()
+
+
+def test_files_from_before_anndata_07_are_looked_through_as_well(tmp_path: Path) -> None:
+    """Their obs and obsm are a compound dataset each, not groups."""
+    table(COUNTS, prefix="spot").write_h5ad(tmp_path / "st.h5ad")
+    cells().write_h5ad(tmp_path / "sc.h5ad")
+    with h5py.File(tmp_path / "st.h5ad", "r+") as file:
+        del file["obs"], file["obsm"]
+        rows = [(f"spot{i}".encode(), x, y) for i, (x, y) in enumerate(PLACES)]
+        file["obs"] = np.array(rows, dtype=[("index", "S8"), ("x", "f8"), ("y", "f8")])
+        file["obsm"] = np.array([((1.0, 2.0),)] * 20, dtype=[("X_pca", "f8", (2,))])
+
+    found = read_pair("sample", tmp_path / "sc.h5ad", tmp_path / "st.h5ad")
+
+    assert found.remarks == (
+        "ST: obs has 'x' and 'y': if those are the places of the spots, put them in obsm['spatial'].",
+    )
 
 
 @pytest.mark.parametrize("column", ["celltype", "CellType", "cell.type", "annotation", "subclass"])
