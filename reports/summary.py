@@ -40,8 +40,8 @@ def summary(store: Store) -> str:
     found = sorted(comparisons(store), key=lambda c: (_place(c), c.asked.name))
     parts = ["# Results", "", *_origin(store, found)]
     parts += [markdown_text(RULE), ""]
-    for title, bullets in findings(found):
-        parts += [f"## {title}", "", *(f"- {bullet}" for bullet in bullets), ""]
+    for title, opening, bullets in findings(found):
+        parts += [f"## {title}", "", opening, "", *(f"- {bullet}" for bullet in bullets), *[""][: len(bullets)]]
     for comparison in found:
         parts += _experiment(comparison)
     return "\n".join(parts).rstrip() + "\n"

@@ -33,14 +33,31 @@ RULE = (
 )
 
 
-def findings(found: Sequence[Comparison]) -> Iterator[tuple[str, list[str]]]:
-    """(heading, bullets in Markdown) of the three, in order; a bullet per experiment that has something to say."""
+def findings(found: Sequence[Comparison]) -> Iterator[tuple[str, str, list[str]]]:
+    """(heading, how many claims, bullets in Markdown) of the three; a bullet per experiment with something to say."""
     told = [_Told(comparison, comparison.rates[-1]) for comparison in found]
+    every = [claim for each in told for claim in each.claims]
     for finding, title in TITLES.items():
         said = [bullet for each in told if (bullet := each.bullet(finding))]
         if finding == "does not":
             said += [markdown_text(sentence) for comparison in found[:1] for sentence in _leaks(comparison)]
-        yield title, said or ["Nothing that these experiments asked."]
+        own = [claim for claim in every if claim.finding == finding]
+        yield title, f"{len(own)} of {count(len(every), 'claim')}{_divided(finding, own)}.", said
+
+
+def _divided(finding: Finding, own: Sequence[Claim]) -> str:
+    """Of what kinds the claims under a heading are."""
+    if finding == "holds" or not own:
+        return ""
+    if finding == "does not":
+        worse = sum(any(i.sign < 0 for i in claim.instances) for claim in own)
+        return f": the other row is better on a tissue in {worse}, the two are the same in {len(own) - worse}"
+    ahead = sum(all(i.lead > 0 for i in claim.instances) for claim in own)
+    behind = sum(all(i.lead < 0 for i in claim.instances) for claim in own)
+    return (
+        f": in {ahead} the experiment's row is ahead on every tissue, but not surely on each of two or more; in "
+        f"{behind} it is behind on every tissue; in {len(own) - ahead - behind} neither"
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,7 +74,7 @@ def store_of(root: Path, **more: object) -> Store:
 
 def texts(store: Store) -> dict[str, str]:
     """Heading -> its bullets."""
-    return {title: "\n".join(bullets) for title, bullets in findings(comparisons(store))}
+    return {title: "\n".join(bullets) for title, _, bullets in findings(comparisons(store))}
 
 
 def test_claims_are_against_the_variants_and_the_bar_and_no_other_control(tmp_path: Path) -> None:
@@ -138,6 +138,20 @@ def test_every_claim_stands_under_exactly_one_heading(tmp_path: Path) -> None:
     assert "hopeless" not in "".join(said.values())
 
 
+def test_each_heading_opens_with_how_many_of_all_claims_stand_under_it_and_of_what_kinds(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "S")
+    (alike,) = (c for c in claims(comparisons(store)[0], 1.0) if c.other == "alike")
+    signs = {np.sign(each.lead) for each in alike.instances}
+    kinds = [signs == {1.0}, signs == {-1.0}, len(signs) > 1]  # one claim, of one kind
+
+    assert [opening for _, opening, _ in findings(comparisons(store))] == [
+        "2 of 4 claims.",
+        "1 of 4 claims: the other row is better on a tissue in 1, the two are the same in 0.",
+        "1 of 4 claims: in {:d} the experiment's row is ahead on every tissue, but not surely on each of two or more; "
+        "in {:d} it is behind on every tissue; in {:d} neither.".format(*kinds),
+    ]
+
+
 def test_a_prediction_that_holds_the_truth_is_told_with_the_best_honest_row_beside_it(tmp_path: Path) -> None:
     means = MEANS | {"cheat": 0.9}
     variants = {label: Variant() for label in MEANS} | {"cheat": Variant(external=True)}
@@ -161,7 +175,7 @@ def test_of_many_rows_in_the_same_state_the_nearest_are_named_and_the_others_cou
     leads = {claim.other: [i.lead for i in claim.instances] for claim in claims(comparison, 1.0)}
     far = [lead for label in list(means)[-3:] for lead in leads[label]]
 
-    (bullet,) = dict(findings([comparison]))["What holds"]
+    ((bullet,), *_) = (bullets for _, _, bullets in findings([comparison]))
 
     assert bullet.startswith("**demo** (2 tissues: a, b): ours is better than row0 (+0.")
     assert re.findall(r"row\d", bullet) == ["row0", "row1", "row2", "row3"]
@@ -173,7 +187,7 @@ def test_on_one_tissue_it_is_said_once_that_no_claim_can_hold_and_what_is_so_the
 
     said = texts(store)
 
-    assert said["What holds"] == "Nothing that these experiments asked."
+    assert said["What holds"] == ""
     assert re.fullmatch(
         r"\*\*demo\*\* \(1 tissue: a\): one tissue can never make a claim hold; there ours is better than "
         r"weaker \(\+0\.\d+\) and ridge \(\+0\.\d+\), and it cannot be told from alike \([+-]?0\.\d+\)\.",

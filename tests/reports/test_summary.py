@@ -127,6 +127,9 @@ def test_the_rule_stands_once_above_the_three_lists_and_each_experiment_has_one_
     assert text.index("A claim is that the row") < text.index("## What holds")
     for title in ("What holds", "What does not", "What is too noisy to say"):
         said = text[text.index(f"## {title}") :].split("\n## ")[0].split("\n\n", 1)[1].strip().splitlines()
+        opening, _, *said = [*said, "", ""]
+        said = [line for line in said if line]
+        assert re.match(r"\d+ of \d+ claims?[.:]", opening)
         assert all(line.startswith("- ") for line in said)
         names = [line.partition("** (")[0] for line in said if line.startswith("- **")]
         assert len(set(names)) == len(names)
