@@ -90,7 +90,7 @@ def test_heavy_packages_stay_in_their_rooms(path: Path) -> None:
         assert alone or not under(name, "scanpy", "ray"), f"{here} imports {name} as soon as it is imported"
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_name)
+@pytest.mark.parametrize("path", [*FILES, *sorted((ROOT / "tests").rglob("*.py"))], ids=module_name)
 def test_a_file_is_one_thing_of_readable_length(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,10 @@ def pair(**changes: Any) -> PairedSample:
         "spot_labels": np.array(["x", "y"] * 10),
     }
     return PairedSample(**{**fields, **changes})
+
+
+def rewrite(path: Path, change: Callable[[anndata.AnnData], anndata.AnnData | None]) -> None:
+    """Change a file in place."""
+    data = anndata.read_h5ad(path)
+    changed = change(data)
+    (data if changed is None else changed).write_h5ad(path)
