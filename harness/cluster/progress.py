@@ -28,7 +28,7 @@ PLAIN_EVERY = 10.0
 """Seconds between two plain lines where there is no terminal."""
 
 USAGE_EVERY = 60.0
-"""Seconds between two plain lines about what nodes use."""
+"""Seconds between two plain lines about what nodes use, or about what is waited for."""
 
 
 class Progress:
@@ -62,7 +62,8 @@ class Progress:
         self._board = None if tensorboard is None else Board(tensorboard, labels)
         self._weighed = 0.0
         self._start = time.monotonic()
-        self._last_line = self._last_usage = 0.0
+        self._last_line = self._last_usage = self._last_wait = 0.0
+        self.waits = ""
         self._console = Console(file=sys.stderr, highlight=False)
         self._live: Live | None = None
 
@@ -103,13 +104,17 @@ class Progress:
         if dashboard is not None:
             self.say(f"Ray's dashboard: {dashboard}")
 
-    def waiting(self, others: int) -> None:
-        """There is nothing to do but wait for trials that another driver computes."""
-        if time.monotonic() - self._last_line >= PLAIN_EVERY:
-            self._line(f"{self.line()} · waiting for {others} that another driver computes")
+    def waiting(self, what: str) -> None:
+        """Nothing of ours runs; say what is waited for, until something does."""
+        self.waits = f"waiting for {what}"
+        now = time.monotonic()
+        if now - self._last_line >= PLAIN_EVERY and now - self._last_wait >= USAGE_EVERY:
+            self._last_wait = now
+            self._line(f"{self.line()} · {self.waits}")
 
     def told(self, message: Mapping[str, Any]) -> None:
         """Take a message of a worker: see `worker.work`."""
+        self.waits = ""
         if "usage" in message:
             self.usage[message["usage"]["node"]] = message["usage"]
         elif "share" in message:
@@ -194,6 +199,8 @@ class Progress:
         head = Table.grid(padding=(0, 1))
         head.add_row(ProgressBar(total=1.0, completed=self._done(), width=24), Text(self.line()))
         grid.add_row(head)
+        if self.waits:
+            grid.add_row(Text(f"  {self.waits}", style="dim"))
         for trial_id, share in list(self.running.items())[:8]:
             grid.add_row(Text.from_markup(f"[dim]  running {escape(self.labels[trial_id])} {share:4.0%}[/dim]"))
         if self.usage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,10 +45,21 @@ class Feed:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def tune_run(feed: Feed, refs: Mapping[str, Any], stop: Stop, storage: Mapping[str, Any]) -> None:
+PATIENCE = 20.0
+"""Seconds in which none of our batches runs before it is asked why: a worker of ours takes some of them to start."""
+
+
+def tune_run(
+    feed: Feed,
+    refs: Mapping[str, Any],
+    stop: Stop,
+    storage: Mapping[str, Any],
+    crowded_out: Callable[[Sequence[str]], None],
+) -> None:
     """Run batches until the feed has no more.
 
     refs: dataset id -> reference to its data in Ray's object store. storage: where Tune keeps its files, see `scratch`.
+    crowded_out: hears, now and then, what is in use everywhere while none of our batches runs.
     Raises `BadInput` for what a worker says should end the submission, KeyboardInterrupt when it was asked to stop.
     """
     import ray
@@ -69,7 +81,7 @@ def tune_run(feed: Feed, refs: Mapping[str, Any], stop: Stop, storage: Mapping[s
         share = lookup(config).batch.share
         return tune.PlacementGroupFactory([{"CPU": share.cpus, "GPU": share.gpus}])
 
-    listener = _listener(feed, stop)
+    listener = _listener(feed, stop, crowded_out)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, lookup=lookup, refs=refs), resources=asked),
         param_space=dict(feed.space),
@@ -91,7 +103,7 @@ def tune_run(feed: Feed, refs: Mapping[str, Any], stop: Stop, storage: Mapping[s
         raise KeyboardInterrupt
 
 
-def _listener(feed: Feed, stop: Stop) -> Any:
+def _listener(feed: Feed, stop: Stop, crowded_out: Callable[[Sequence[str]], None]) -> Any:
     """Tune's callback: passes on what workers say and what breaks, and ends the run when it has to end."""
     from ray.tune import Callback
     from ray.tune.progress_reporter import TrialProgressCallback
@@ -101,6 +113,7 @@ def _listener(feed: Feed, stop: Stop) -> Any:
             super().__init__()
             self.fatal: str | None = None
             self.waited_for: set[str] | None = None
+            self.idle_since = time.monotonic()
 
         def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **_: Any) -> None:
             for message in result.get("messages", ()):
@@ -116,9 +129,16 @@ def _listener(feed: Feed, stop: Stop) -> Any:
             return
 
         def on_step_end(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
+            running = {trial.trial_id for trial in trials if trial.status == "RUNNING"}
+            pending = [trial for trial in trials if trial.status == "PENDING"]
+            if running or not pending:
+                self.idle_since = time.monotonic()
+            elif time.monotonic() - self.idle_since > PATIENCE:
+                self.idle_since = time.monotonic()
+                if lacking := _lacking(pending[0].placement_group_factory.required_resources):
+                    crowded_out(lacking)
             if stop.since is None:
                 return
-            running = {trial.trial_id for trial in trials if trial.status == "RUNNING"}
             self.waited_for = running if self.waited_for is None else self.waited_for & running
             if not self.waited_for or stop.overdue:
                 raise Leave
@@ -131,6 +151,14 @@ def _listener(feed: Feed, stop: Stop) -> Any:
             return Callback, ()
 
     return Listener()
+
+
+def _lacking(needed: Mapping[str, float]) -> list[str]:
+    """Of what a batch needs, what all nodes together have too little of just now."""
+    import ray
+
+    free = ray.available_resources()
+    return [name for name, amount in needed.items() if free.get(name, 0.0) < amount]
 
 
 def _noted(trial: Any) -> str:

@@ -117,7 +117,8 @@ class Submission:
             if wave:
                 self._reckon(wave, self._tune(wave))
             else:
-                self.progress.waiting(len(held & set(self.ledger.pending)))
+                others = len(held & set(self.ledger.pending))
+                self.progress.waiting(f"{others} that another driver computes")
                 self._pause()
 
     def _settle(self) -> bool:
@@ -172,7 +173,10 @@ class Submission:
     def feed(self, feed: Feed) -> None:
         """One Tune run over what a feed has; see `tune_run`."""
         with scratch(self.claims, self._spread()) as storage:
-            tune_run(feed, self.refs, self.stop, storage)
+            tune_run(feed, self.refs, self.stop, storage, self._crowded_out)
+
+    def _crowded_out(self, lacking: Sequence[str]) -> None:
+        self.progress.waiting(f"a place: every {' and '.join(lacking)} of this Ray is in use")
 
     def _tune(self, wave: Sequence[Batch]) -> dict[int, Fault]:
         """One Tune run over these batches; returns what Ray said of those that broke."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from harness.cluster import progress as progress_module
+from harness.cluster import tune_run
 from harness.cluster.progress import Progress
 from harness.cluster.resources import Resources
 from harness.errors import BadInput
@@ -16,7 +19,7 @@ from harness.protocol import KFold, Prepared
 from harness.store import Store
 from harness.trial import Trial, run_trial
 from models.method import Method
-from tests.submitted import submitted
+from tests.submitted import submitted, until
 from tests.toys import Dies, Hungry, Noise, Raises, Refuses, Sleeps, VisibleMean
 
 pytestmark = pytest.mark.ray
@@ -46,6 +49,25 @@ def test_numbers_through_ray_are_those_without_it_bit_for_bit(tmp_path: Path, da
         assert record.prediction_sha256 == alone.record.prediction_sha256
         assert record.means == alone.record.means
         assert store.genes([record]).equals(alone.genes.to_pandas())  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_run_that_waits_for_others_on_the_same_ray_says_so_and_goes_on_when_they_are_done(
+    tmp_path: Path, data: Prepared, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ray
+
+    monkeypatch.setattr(tune_run, "PATIENCE", 0.2)
+    monkeypatch.setattr(progress_module, "PLAIN_EVERY", 0.0)
+    everything = int(ray.cluster_resources()["CPU"])
+    others = ray.remote(num_cpus=everything)(lambda: time.sleep(4)).remote()
+    until(lambda: ray.available_resources().get("CPU", 0) < 1)
+
+    store, _ = run(trials(VisibleMean(), data, folds=1), data, tmp_path, show=True)
+
+    ray.get(others)
+    assert "0/1 finished · waiting for a place: every CPU of this Ray is in use\n" in capsys.readouterr().err
+    assert len(store.done()) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the allocator cannot be asked to give memory back")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness.cluster.progress import Progress
 
@@ -72,6 +73,26 @@ def test_without_a_terminal_there_are_plain_lines_and_a_last_one(capsys: pytest.
     assert "\x1b" not in captured.err
     assert "failed: label1: [bold]singular" in captured.err
     assert captured.err.count("4/4 finished") == 1
+
+
+def test_what_is_waited_for_is_said_once_a_minute_and_shown_until_a_worker_speaks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with Progress(IDS, dict.fromkeys(IDS, "all")) as progress:
+        for clock[0] in (1005.0, 1011.0, 1030.0, 1060.0, 1072.0):
+            progress.waiting("a place")
+        console = Console(width=100)
+        with console.capture() as shown:
+            console.print(progress.render())
+        progress.told({"trial": "t0", "share": 0.1})
+        with console.capture() as afterwards:
+            console.print(progress.render())
+
+    assert capsys.readouterr().err.count("0/4 finished · waiting for a place") == 2
+    assert "waiting for a place" in shown.get()
+    assert "waiting" not in afterwards.get()
 
 
 def test_what_a_node_uses_is_shown_as_it_last_said() -> None:
