@@ -91,8 +91,8 @@ class Progress:
         """How many trials there are, as far as is known."""
         return max(self.expected, len(self.labels))
 
-    def add(self, trial_id: str, label: str, group: str) -> None:
-        """One more trial, which was not known before, or is run once more."""
+    def add(self, trial_id: str, label: str, group: str = "") -> None:
+        """One more trial, which was not known before, or is run once more; without a group it leads nobody."""
         self.labels[trial_id], self.groups[trial_id] = label, group
         self.weight[trial_id] = 1.0
 
@@ -139,7 +139,7 @@ class Progress:
         self.counts[message["status"]] += 1
         self._weighed += self.weight[trial_id]
         pcc = message["means"].get("pcc")
-        if pcc is not None:
+        if pcc is not None and self.groups[trial_id]:
             self.pcc.setdefault(self.groups[trial_id], []).append(pcc)
         if message["status"] == "failed":
             self.say(f"failed: {self.labels[trial_id]}: {message['reason']}")

@@ -151,8 +151,7 @@ def _searched(
         )
         progress.started(slots, there.working, there.dashboard)
         for trial in needed:
-            name = type(trial.method).__name__
-            progress.add(trial.id, f"{name} · {trial.dataset} · fold {trial.fold}", f"the control {name}")
+            progress.add(trial.id, f"{type(trial.method).__name__} · {trial.dataset} · fold {trial.fold}")
         run.to_the_end()
         _set_damaged_aside(store, [asked.study_id(topic, ids) for topic in topics], progress)
         studies = []
@@ -202,7 +201,9 @@ class Searching:
         missing = [trial for trial in running.parts if not run.todo.store.has(trial.id)]
         run.ledger.add(missing)
         for trial in missing:
-            run.progress.add(trial.id, f"{name} · {trial.dataset}, fold {trial.fold}", name)
+            # Scores of different studies are of different genes: nobody leads.
+            alone = name if len(self.studies) == 1 else ""
+            run.progress.add(trial.id, f"{name} · {trial.dataset}, fold {trial.fold}", alone)
         enlarged = any(run.ledger.enlarged(trial.id) for trial in missing)
         job = run.job(missing)
         if running.study.search.halving is not None:  # whether it goes on is decided after each part

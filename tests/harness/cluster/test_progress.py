@@ -41,6 +41,18 @@ def test_who_leads_is_said_of_rows_that_are_done_and_of_no_other() -> None:
     assert progress.line().endswith("highest PCC of the rows that are done: c (0.700)")
 
 
+def test_trials_without_a_group_finish_and_lead_nobody() -> None:
+    progress = Progress({}, {}, show=False)
+    for i, group in enumerate(["", "", "a", "b"]):
+        progress.add(f"t{i}", f"label{i}", group)
+
+    for i, pcc in enumerate([0.9, 0.8, 0.1, 0.2]):
+        progress.told(finished(f"t{i}", pcc=pcc))
+
+    assert progress.line().startswith("4/4 finished")
+    assert progress.best() == "b (0.200)"
+
+
 def test_a_cheap_trial_weighs_little_in_the_time_that_is_left() -> None:
     progress = Progress(IDS, dict.fromkeys(IDS, "all"), show=False, cheap=frozenset({"t0", "t1", "t2"}))
     progress._start -= 10  # ten seconds in

@@ -27,6 +27,7 @@ def test_a_worker_is_given_what_is_missing_and_all_of_it_where_nothing_is_any_mo
     searching: Any = object.__new__(Searching)
     searching.run = run
     study = SimpleNamespace(topic=SimpleNamespace(said="t"), search=SimpleNamespace(halving=None))
+    searching.studies = [study]
     running: Any = SimpleNamespace(study=study, configuration=SimpleNamespace(number=0), parts=parts)
 
     found = searching.hand(running)
