@@ -73,7 +73,7 @@ def _origin(store: Store, found: Sequence[Comparison]) -> list[str]:
 def _experiment(comparison: Comparison) -> list[str]:
     asked = comparison.asked
     parts = [f"## {markdown_text(asked.name)}: {markdown_text(asked.title)}", ""]
-    parts += ["```sh", *dict.fromkeys(asked.commands), "```", ""]
+    parts += ["```sh", *lineage.typed(comparison), "```", ""]
     parts += [*(f"- {markdown_text(said)}" for said in headline(comparison)), ""]
     once, apart = shared(list(_tables(comparison)))
     for table in apart:

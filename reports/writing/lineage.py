@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from typing import Any
@@ -85,10 +86,15 @@ def origin(comparison: Comparison) -> list[tuple[str, str]]:
     ]
 
 
+def typed(comparison: Comparison) -> list[str]:
+    """The commands that asked for this, each once; without the Ray that computed it, which is not the reader's."""
+    return list(dict.fromkeys(re.sub(r" --address[ =]\S+", "", command) for command in comparison.asked.commands))
+
+
 def commands(comparison: Comparison) -> list[str]:
     """What was typed, and what makes this experiment's report of it."""
     report = f"spadit report --store {shlex.quote(comparison.store)} --out report --experiment {comparison.asked.name}"
-    return [command for command in (*comparison.asked.commands, report) if command]
+    return [command for command in (*typed(comparison), report) if command]
 
 
 def explain(comparison: Comparison) -> str:

@@ -15,8 +15,9 @@ from harness.cli import app
 from harness.errors import BadInput
 from harness.store import Store
 from harness.store.compaction import compact
-from reports.report import table
+from reports.report import comparisons, table
 from reports.summary import summary, write_summary
+from reports.writing import lineage
 from tests.reports.stores import Plan, Variant, build, genes, qualities
 
 MEANS = {"Ours": 0.6, "Theirs": 0.4, "low-rank ridge": 0.3}
@@ -149,3 +150,13 @@ def test_the_differences_that_claims_rest_on_are_among_the_tables_of_several_rat
 
     assert "Each row minus Ours on a, sampling rate 0.1" in sparsity
     assert "Each row minus Ours on a, sampling rate 0.5" not in sparsity
+
+
+def test_commands_are_those_that_were_typed_each_once_and_without_the_cluster_that_ran_them(store: Store) -> None:
+    comparison = comparisons(store)[0]
+    ask = "spadit run backbones --dataset a --store S"
+    typed = (f"{ask} --address auto", ask, "spadit run backbones --address=h:1 --seeds 1")
+
+    again = dataclasses.replace(comparison, asked=dataclasses.replace(comparison.asked, commands=typed))
+
+    assert lineage.typed(again) == [ask, "spadit run backbones --seeds 1"]
