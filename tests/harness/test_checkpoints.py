@@ -52,6 +52,7 @@ def run(where: Checkpoints | None) -> Outcome:
     return run_trial(a_trial(), prepare(tiny_pair(), Protocol()), Setting(code="code"), checkpoints=where)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_checkpoint_from_which_another_ends_in_the_same_numbers(tmp_path: Path) -> None:
     started = subprocess.Popen([sys.executable, "-c", IN_A_PROCESS, str(tmp_path)], cwd=Path(__file__).parents[2])
     there = tmp_path / checkpoints(tmp_path).name

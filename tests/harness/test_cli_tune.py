@@ -30,6 +30,7 @@ def words(tmp_path: Path) -> list[str]:
     return ["tune", "mine.py", "--trials", "3", "--data", str(tmp_path / "D"), "--store", "S"]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_a_search_from_command_to_report(spadit: Spadit, words: list[str], tmp_path: Path) -> None:

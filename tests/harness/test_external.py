@@ -82,6 +82,7 @@ def test_a_file_is_scored_as_that_folds_trial_would_be(pair: PairedSample, tmp_p
     assert store.prediction(record) is not None
 
 
+@pytest.mark.slow
 def test_files_join_every_table_that_asked_the_same_and_the_audit_decides_where_they_stand(
     pair: PairedSample, tmp_path: Path
 ) -> None:

@@ -60,7 +60,7 @@ def test_a_run_that_waits_for_others_on_the_same_ray_says_so_and_goes_on_when_th
     monkeypatch.setattr(tune_run, "PATIENCE", 0.2)
     monkeypatch.setattr(progress_module, "PLAIN_EVERY", 0.0)
     everything = int(ray.cluster_resources()["CPU"])
-    others = ray.remote(num_cpus=everything)(lambda: time.sleep(4)).remote()
+    others = ray.remote(num_cpus=everything)(lambda: time.sleep(2)).remote()
     until(lambda: ray.available_resources().get("CPU", 0) < 1)
 
     store, _ = run(trials(VisibleMean(), data, folds=1), data, tmp_path, show=True)
