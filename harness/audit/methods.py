@@ -84,18 +84,7 @@ def audit_method(
 ) -> MethodAudit:
     """Audit a method on a dataset; `BadInput` where that cannot be done (no barrier, or the method cannot run)."""
     setting = setting or Setting()
-    if (reason := unavailable()) is not None:
-        raise BadInput(f"The audit cannot put the original data out of a method's reach here: {reason}.")
-    also = [located(named) for named in several(os.environ.get("SPADIT_DATA", ""))]
-    hidden = out_of_reach(dataset, [*folders, *also])
-    if beyond := [place for place in hidden if remote(place)]:
-        raise BadInput(
-            f"The audit cannot put {shown(beyond[0])} out of a method's reach; copy the pair to a local folder first, "
-            "and leave other data folders out."
-        )
-    driver = Path(subject.driver).resolve()
-    if subject.driver and any(driver.is_relative_to(place) for place in hidden):
-        raise BadInput(f"{subject.driver} lies in a folder of data that the audit hides; move it elsewhere.")
+    hidden = _hidden(subject, dataset, folders)
     pair = load(dataset, folders)
     data = prepare(pair, setting.protocol)
     first, second = setting.folds
@@ -143,6 +132,23 @@ def audit_method(
         posed=setting.posed,
         audited_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _hidden(subject: Subject, dataset: str, folders: Sequence[Path]) -> tuple[Path, ...]:
+    """The places that the method must not read; `BadInput` where they cannot be kept from it."""
+    if (reason := unavailable()) is not None:
+        raise BadInput(f"The audit cannot put the original data out of a method's reach here: {reason}.")
+    also = [located(named) for named in several(os.environ.get("SPADIT_DATA", ""))]
+    hidden = out_of_reach(dataset, [*folders, *also])
+    if beyond := [place for place in hidden if remote(place)]:
+        raise BadInput(
+            f"The audit cannot put {shown(beyond[0])} out of a method's reach; copy the pair to a local folder first, "
+            "and leave other data folders out."
+        )
+    driver = Path(subject.driver).resolve()
+    if subject.driver and any(driver.is_relative_to(place) for place in hidden):
+        raise BadInput(f"{subject.driver} lies in a folder of data that the audit hides; move it elsewhere.")
+    return hidden
 
 
 def same(audit: MethodAudit, method: Method, dataset_id: str, setting: Setting) -> bool:

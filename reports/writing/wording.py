@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from harness.record import Record
 from reports.reading.scores import Block, Comparison, Group
@@ -170,68 +170,83 @@ def _verdict(comparison: Comparison, block: Block) -> str:
 
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know before believing the numbers; empty when there is nothing to say."""
-    asked = comparison.asked
-    flags = dict.fromkeys([*asked.flags, *(flag for block in comparison.blocks for flag in block.flags)])
-    said = [f"These numbers are flagged: {flag}." for flag in flags]
-    each = _each_dataset(comparison)
+    return [*_of_data(comparison), *_of_rows(comparison), *_of_runs(comparison), *_of_gaps(comparison)]
+
+
+def _of_data(comparison: Comparison) -> Iterator[str]:
+    """What the numbers are flagged for, and what is not as it should be with the data."""
+    asked, each = comparison.asked, _each_dataset(comparison)
+    for flag in dict.fromkeys([*asked.flags, *(flag for block in comparison.blocks for flag in block.flags)]):
+        yield f"These numbers are flagged: {flag}."
     apart = "" if all(block.synthetic for block in each) else " Means over datasets are of the others."
-    said += [f"{block.dataset} is not real data: {block.synthetic}.{apart}" for block in each if block.synthetic]
-    said += [f"{name}: {remark}" for name, facts in asked.datasets.items() for remark in facts.get("remarks", ())]
-    groups = group_of(comparison)
-    if not any(asked.variants[label].get("method") == BAR for label, g in groups.items() if g == "control"):
-        said.append(
-            "Low-rank ridge, the control to beat, is not among the rows; a table without it flatters everybody."
-        )
-    tuned: dict[str, list[str]] = {}
     for block in each:
+        if block.synthetic:
+            yield f"{block.dataset} is not real data: {block.synthetic}.{apart}"
+    for name, facts in asked.datasets.items():
+        yield from (f"{name}: {remark}" for remark in facts.get("remarks", ()))
+
+
+def _of_rows(comparison: Comparison) -> Iterator[str]:
+    """What the rows are compared with, and which of them were tuned."""
+    variants = comparison.asked.variants
+    controls = [label for label, group in group_of(comparison).items() if group == "control"]
+    if not any(variants[label].get("method") == BAR for label in controls):
+        yield "Low-rank ridge, the control to beat, is not among the rows; a table without it flatters everybody."
+    tuned: dict[str, list[str]] = {}
+    for block in _each_dataset(comparison):
         for row in block.rows:
             if row.selection.startswith("tuned"):
                 tuned.setdefault(row.label, []).append(block.dataset)
-    said += [
-        f"{label} was tuned on genes that it is scored on (†): those of {listed(tuned[label])}."
-        for label in sorted(tuned)
-    ]
-    searched = [f"{budget(label, facts['tuned'])}." for label, facts in asked.variants.items() if "tuned" in facts]
-    said += [f"Tuning budget of {each}" for each in searched]
+    for label in sorted(tuned):
+        yield f"{label} was tuned on genes that it is scored on (†): those of {listed(tuned[label])}."
+    for label, facts in variants.items():
+        if "tuned" in facts:
+            yield f"Tuning budget of {budget(label, facts['tuned'])}."
+
+
+def _of_runs(comparison: Comparison) -> Iterator[str]:
+    """Where rows were computed by different devices or code, or by code that nobody can look up."""
     devices = _by(comparison, lambda record: record.device)
     if len(devices) > 1:
         listing = "; ".join(f"{device}: {listed(labels)}" for device, labels in devices.items())
-        said.append(f"Rows come from different devices, whose numbers may differ in the last digits ({listing}).")
+        yield f"Rows come from different devices, whose numbers may differ in the last digits ({listing})."
     codes = _by(comparison, lambda record: f"{record.variant_id} {record.code}")  # settings may differ between folds
-    for label in groups:
+    for label in group_of(comparison):
         own = [each.partition(" ") for each, labels in codes.items() if label in labels]
         mixed = sorted({code for variant, _, code in own if sum(variant == other for other, _, _ in own) > 1})
         if mixed:
-            said.append(
-                f"Trials of {label} were run by different code ({', '.join(mixed)}); run them again with --stale."
-            )
+            yield f"Trials of {label} were run by different code ({', '.join(mixed)}); run them again with --stale."
     if any(record.git.get("dirty") for record in comparison.records.values()):
-        said.append("Some trials were run from a working tree with uncommitted changes.")
+        yield "Some trials were run from a working tree with uncommitted changes."
+
+
+def _of_gaps(comparison: Comparison) -> Iterator[str]:
+    """What was not asked for, left out, or is not shown here; and how noisy what was scored is."""
+    asked = comparison.asked
     folds = {cell["fold"] for cell in asked.cells}
     if len(folds) < asked.folds:
-        said.append(
+        yield (
             f"Only {len(folds)} of {asked.folds} folds {'was' if len(folds) == 1 else 'were'} asked for, and no row is "
             "ranked before it has them all; the numbers of single genes are in `results.genes()`."
         )
     for block in comparison.blocks:
         where = f"{block.dataset}{at_rate(comparison, block.rate)}"
         if block.pooled.partial:
-            said.append(f"{where}: {count(block.pooled.partial, 'gene')} left out for all because some rows lack them.")
+            yield f"{where}: {count(block.pooled.partial, 'gene')} left out for all because some rows lack them."
     for out in asked.excluded:
         what = out.get("dataset") or out.get("label") or "something"
-        said.append(f"{what} was asked for but left out: {out.get('reason', '')}")
+        yield f"{what} was asked for but left out: {out.get('reason', '')}"
     if comparison.ceilings:
         listing = ", ".join(f"{dataset} {value:.3f}" for dataset, value in comparison.ceilings.items())
-        said.append(
+        yield (
             f"How noisy the truth is: one half of its counts has this mean PCC with the other half: {listing}. Both "
             "halves carry the noise of half depth, so a smooth method may pass it."
         )
     if comparison.older:
-        said.append(
+        yield (
             f"The store holds {count(len(comparison.older), 'earlier version')} of this experiment with another "
             f"definition ({', '.join(comparison.older)}), not shown here."
         )
-    return said
 
 
 def group_of(comparison: Comparison) -> Mapping[str, Group]:
