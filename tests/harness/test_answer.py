@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +19,8 @@ import torch
 from harness.answer import answer
 from models.method import Array, Method, Needs, Problem, Run
 from tests.contracts.problems import tiny_problem
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -104,3 +110,42 @@ def test_global_generators_are_as_they_were(monkeypatch: pytest.MonkeyPatch) -> 
     answer(Declared(), tiny_problem(), Run.local(0))
 
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before  # noqa: NPY002
+
+
+def test_who_loads_a_module_that_draws_while_it_is_loaded_is_not_random_and_who_draws_is_found_once_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Loading scikit-learn draws, and is done by methods without randomness in the first trial of a process."""
+    (tmp_path / "draws_when_loaded.py").write_text("import random\n\nrandom.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def loads(problem: Problem, run: Run) -> Array:
+        importlib.import_module("draws_when_loaded")
+        return zeros(problem)
+
+    def loads_and_draws(problem: Problem, run: Run) -> Array:
+        return loads(problem, run) + random.random()
+
+    monkeypatch.setattr(Answers, "made", staticmethod(loads), raising=False)
+    assert not answer(Answers(), tiny_problem(), Run.local(0)).any()
+
+    monkeypatch.setattr(Answers, "made", staticmethod(loads_and_draws))
+    with pytest.raises(ValueError, match="draws random numbers and does not say so"):
+        answer(Answers(), tiny_problem(), Run.local(0))
+
+
+def test_cell_type_mean_without_cell_types_may_be_the_first_trial_of_a_process() -> None:
+    program = """
+import dataclasses, sys
+import numpy as np
+from harness.answer import answer
+from models.baselines.cell_type_mean import CellTypeMean
+from models.method import Run
+from tests.contracts.problems import tiny_problem
+problem = dataclasses.replace(tiny_problem(), cell_types=None)
+assert "sklearn" not in sys.modules
+print(np.isfinite(answer(CellTypeMean(), problem, Run.local(0))).all())
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+
+    assert ran.stdout == "True\n", ran.stderr
