@@ -95,8 +95,11 @@ def recovered(values: Array, error: Array) -> Lattices | None:
 
 
 def others_divisor(counts: Array) -> Array:
-    """(n, g) greatest common divisor of a row's other counts; 0 where they are all 0."""
-    whole = counts.astype(np.int64)
+    """(n, g) greatest common divisor of a row's other counts; 0 where they are all 0.
+
+    A float of 2^53 or more need not be the count that was meant, so it divides by nothing but 1.
+    """
+    whole = np.where(np.abs(counts) < 2.0**53, counts, 1.0).astype(np.int64)
     left, right = np.zeros_like(whole), np.zeros_like(whole)
     left[:, 1:] = np.gcd.accumulate(whole[:, :-1], axis=1)
     right[:, :-1] = np.gcd.accumulate(whole[:, :0:-1], axis=1)[:, ::-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from harness.audit._lattices import others_divisor
 from harness.audit._mixtures import claim_scores
 from harness.audit.predictions import FEWEST_NONZEROS, audit_file
 from harness.errors import BadInput
@@ -209,3 +211,16 @@ def test_at_most_one_honest_file_in_a_hundred_is_accused_and_every_telling_copy_
 
     assert len(alarms) <= files // 100, [(file.tissue, file.base, file.truth.shape) for file in alarms]
     assert not missed, [(file.tissue, file.base, file.copies, file.share, file.telling) for file in missed]
+
+
+@pytest.mark.filterwarnings("error")
+@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=6))
+def test_the_divisor_of_a_rows_other_counts_is_that_of_mathematics_and_one_beside_what_is_no_count(
+    row: list[int],
+) -> None:
+    counts = np.array([row, [*row[:-1], 1e300], [*row[:-1], np.inf], [*row[:-1], np.nan]], dtype=float)
+
+    found = others_divisor(counts)
+
+    assert found[0].tolist() == [math.gcd(*row[:i], *row[i + 1 :]) for i in range(len(row))]
+    assert (found[1:, :-1] == 1).all()
