@@ -29,7 +29,10 @@ class Nodes:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", token())
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        from ray._raylet import Config
         from ray.cluster_utils import Cluster
+
+        Config.initialize("")  # who has loaded Ray's command line in this process has settled that there are no tokens
 
         self.each = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": store}
         head = {"num_cpus": 0, "object_store_memory": store, "_system_config": system}
