@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -54,8 +55,14 @@ class Tried:
     def answer(self, problem: Problem, seed: int = 0, when: str = "") -> Answer:
         """A new answer; `NoAnswer` says what came instead, after the words of `when`.
 
-        As in a trial, global generators are seeded by the run's stream and put back: who draws from them repeats.
+        As in a trial, global generators are seeded by the run's stream and put back, and who draws while libraries are
+        loaded is asked once more.
         """
+        loaded = len(sys.modules)
+        found = self._answer(problem, seed, when)
+        return self._answer(problem, seed, when) if found.drew and len(sys.modules) > loaded else found
+
+    def _answer(self, problem: Problem, seed: int, when: str) -> Answer:
         run = Run.local(seed)
         with global_streams(run.rng.bit_generator.state) as drawn:
             try:

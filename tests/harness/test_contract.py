@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -52,6 +54,11 @@ class Demanding(Honest):
 class Sealed(Honest):
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", lambda x: x)
+
+
+@dataclass(frozen=True)
+class Loads(Honest):
+    """Loads a library when it is asked."""
 
 
 @dataclass(frozen=True)
@@ -373,3 +380,21 @@ def test_what_cannot_be_tried_is_one_sentence(spadit: Spadit, tmp_path: Path) ->
     assert (unknown[0], absent[0]) == (2, 2)
     assert "did you mean nearest_cells" in unknown[2]
     assert "moon_of_no_index, which is not installed" in absent[2]
+
+
+@pytest.mark.parametrize(("own", "broken"), [(0.0, []), (1e-9, [GLOBAL])])
+def test_loading_a_library_that_draws_breaks_no_promise_and_hides_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: float, broken: list[str]
+) -> None:
+    name = f"drawing_library_{len(broken)}"
+    (tmp_path / f"{name}.py").write_text("import random\n\nrandom.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def impute(self: Method, problem: Problem, run: Run) -> Array:
+        importlib.import_module(name)
+        return Honest.impute(self, problem, run) + (own * random.random() if own else 0.0)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Loads, "impute", impute)
+    found = [verdict(promise, Tried(Loads())) for promise in PROMISES if promise.__name__.startswith("the_global")]
+
+    assert [each.promise for each in found if each.verdict == "broken"] == broken
