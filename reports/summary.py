@@ -41,7 +41,8 @@ def summary(store: Store) -> str:
     parts = ["# Results", "", *_origin(store, found)]
     parts += [markdown_text(RULE), ""]
     for title, opening, bullets in findings(found):
-        parts += [f"## {title}", "", opening, "", *(f"- {bullet}" for bullet in bullets), *[""][: len(bullets)]]
+        parts += [f"## {title}", "", opening, "", *(f"- {bullet}" for bullet in bullets)]
+        parts += [""] if bullets else []
     for comparison in found:
         parts += _experiment(comparison)
     return "\n".join(parts).rstrip() + "\n"
