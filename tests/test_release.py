@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.conftest import Spadit
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text())
@@ -18,6 +20,10 @@ def test_version_and_date_are_those_of_the_newest_entry_of_the_changelog() -> No
 
     assert PROJECT["version"] == CITATION["version"] == version
     assert str(CITATION["date-released"]) == date
+
+
+def test_the_command_line_says_the_version_to_cite(spadit: Spadit) -> None:
+    assert spadit("--version") == (0, f"spadit {CITATION['version']}\n", "")
 
 
 def test_the_citation_has_what_the_format_demands_and_the_projects_own_licence() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -28,6 +30,22 @@ app.add_typer(searches.app)
 app.add_typer(predictions.app)
 app.add_typer(audit.app)
 app.add_typer(data.app)
+
+
+def say_version(asked: bool) -> None:
+    """Print what is installed, and end."""
+    if asked:
+        print(f"spadit {metadata.version('spadit-harness')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=say_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """What holds for no verb alone; the text of `--help` stands above."""
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from tests.submitted import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
-TRIALS = 12
+TRIALS = 6 if os.environ.get("SPADIT_SHORT") else 12
 DRIVER = """
 from harness import Experiment, KFold
 from tests.toys import Steps
@@ -75,10 +75,19 @@ class Hosts:
 
     def start(self, i: int, *words: str) -> subprocess.Popen[bytes]:
         """Run a command on a host."""
-        log = (self.folder / f"host{i}-{len(self.running)}.log").open("wb")
+        log = (self.folder / f"{len(self.running)}.log").open("wb")
         command = ["ip", "netns", "exec", f"{self.name}h{i}", *words]
         self.running.append(subprocess.Popen(command, stdout=log, stderr=log, env=self.environment))
         return self.running[-1]
+
+    def log(self, process: subprocess.Popen[bytes]) -> Path:
+        """What it has said."""
+        return self.folder / f"{self.running.index(process)}.log"
+
+    def started(self, node: subprocess.Popen[bytes]) -> None:
+        """Wait until a node of Ray has come up."""
+        until(lambda: "Ray runtime started" in self.log(node).read_text() or node.poll() is not None)
+        assert node.poll() is None, self.log(node).read_text()
 
     def end(self) -> None:
         """End all that was started, and remove the namespaces."""
@@ -130,15 +139,13 @@ def test_trials_of_a_host_whose_cable_is_cut_are_computed_elsewhere(
     tally, driver = tmp_path / "tally", tmp_path / "cut.py"
     driver.write_text(DRIVER.replace("TALLY", str(tally)).replace("TRIALS", str(TRIALS)))
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus", "1"]
-    hosts.start(1, *ray, "--head", "--node-ip-address", "10.213.0.1", "--port", "6379", "--include-dashboard", "false")
+    head = ["--head", "--node-ip-address", "10.213.0.1", "--port", "6379", "--include-dashboard", "false"]
+    hosts.started(hosts.start(1, *ray, *head))
     for i in (2, 3):  # one after the other: joining at once, one is lost
-        time.sleep(8)
-        hosts.start(i, *ray, "--node-ip-address", f"10.213.0.{i}", "--address", "10.213.0.1:6379")
-    time.sleep(8)
+        hosts.started(hosts.start(i, *ray, "--node-ip-address", f"10.213.0.{i}", "--address", "10.213.0.1:6379"))
     words = [sys.executable, "-m", "harness.cli", "run", str(driver), "--data", str(tmp_path / "D")]
     words += ["--store", str(tmp_path / "S"), "--address", "10.213.0.1:6379", "--checkpoint-every", "0"]
     running = hosts.start(1, *words)
-    log = tmp_path / f"host1-{len(hosts.running) - 1}.log"
 
     def at_work() -> set[int]:
         """Processes that have made steps."""
@@ -148,7 +155,7 @@ def test_trials_of_a_host_whose_cable_is_cut_are_computed_elsewhere(
     hosts.cut(3)
     running.wait(timeout=300)
 
-    said = log.read_text()
+    said = hosts.log(running).read_text()
     assert running.returncode == 0, said
     assert "on 3 nodes" in said
     assert "lost: " in said
