@@ -39,6 +39,7 @@ class RemoteFiles:
             options = {**place.storage_options, "use_listings_cache": False, "skip_instance_cache": True}
             self._place = type(place)(self.uri, **options)
             self._fs = self._place.fs
+        self._heeds_conditions = False  # not seen yet
 
     def __reduce__(self) -> Any:
         return RemoteFiles, (self.uri,)  # a worker opens its own connection, with its own login
@@ -109,8 +110,20 @@ class RemoteFiles:
             self._writing(name, functools.partial(self._fs.put_file, file.name, self.path(name)))
 
     def create(self, name: str, data: bytes) -> bool:
-        """See `Files.create`: a put on the condition that nothing is there."""
+        """See `Files.create`: a put on the condition that nothing is there; `BadInput` where conditions go unheeded."""
+        made = self._created(name, data)
+        # Servers, and libraries of servers, that do not know the condition ignore it: two drivers would take one trial.
+        if made and not self._heeds_conditions and self._created(name, data):
+            self.delete(name)
+            raise BadInput(
+                f"The store {shown(self.uri)} writes over a file though told not to, so that two drivers could take "
+                "one trial; use a storage that heeds conditions (S3's If-None-Match, with s3fs or gcsfs from 2024.12 "
+                "on), or a shared folder."
+            )
+        self._heeds_conditions = True
+        return made
 
+    def _created(self, name: str, data: bytes) -> bool:
         def put() -> bool:
             try:
                 self._fs.pipe_file(self.path(name), data, mode="create")

@@ -109,6 +109,25 @@ def test_of_many_processes_that_create_a_file_one_does(where: str, count: int) -
     assert [sum(each) for each in zip(*made, strict=True)] == [1] * 20
 
 
+def test_a_storage_that_heeds_no_conditions_is_refused_before_anything_is_claimed(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    put = s3fs.S3FileSystem._pipe_file
+
+    async def heedless(self: s3fs.S3FileSystem, path: str, data: bytes, **more: object) -> object:
+        return await put(self, path, data, **{**more, "mode": "overwrite"})  # as s3fs before 2024.12
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_pipe_file", heedless)
+    files = files_at(f"{bucket}/heedless")
+
+    for _ in range(2):
+        with pytest.raises(BadInput, match=r"s3://bucket/heedless writes over a file though told not to"):
+            files.create("claims/t.json", b"mine")
+    assert files.sizes("claims", "") == {}
+
+
 def test_a_file_that_is_not_written_to_the_end_is_not_there(where: str) -> None:
     files = files_at(where)
     files.write("c/old.pt", b"before")
