@@ -195,7 +195,7 @@ def test_it_scores_what_the_original_scores_on_real_tissue() -> None:
 
 
 def test_the_room_apart_closes_after_an_error_too() -> None:
-    pytest.importorskip("scvi")
+    pytest.importorskip("scvi", exc_type=ModuleNotFoundError)
 
     def fail() -> None:
         with gimvi.apart(0):

@@ -251,7 +251,7 @@ def test_the_published_settings_take_all_cells_and_spots_and_survive_their_json(
 @pytest.mark.parametrize("alpha", [0.5, 0.8])
 @pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.real)], ids=["synthetic", "real"])
 def test_it_equals_pot(real: bool, alpha: float) -> None:
-    ot = pytest.importorskip("ot")
+    ot = pytest.importorskip("ot", exc_type=ModuleNotFoundError)
     problem = part(osmfish()[0], cells=300, spots=300) if real else tissue()[0]
     method = NovoSpaRc(alpha=alpha)
     m, d_c, d_s = structures(problem, method)

@@ -180,7 +180,7 @@ def test_the_published_settings_are_the_defaults_and_survive_their_json() -> Non
 @pytest.mark.parametrize("epsilon", [1.0, 0.1])
 @pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.real)], ids=["synthetic", "real"])
 def test_it_equals_pot(real: bool, epsilon: float) -> None:
-    ot = pytest.importorskip("ot")
+    ot = pytest.importorskip("ot", exc_type=ModuleNotFoundError)
     problem = part(osmfish()[0], cells=300, spots=300) if real else synthetic()
     rho = correlations(problem)
     a, b = marginals(rho)
