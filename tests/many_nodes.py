@@ -38,6 +38,7 @@ class Nodes:
         head = {"num_cpus": 0, "object_store_memory": store, "_system_config": system}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.alive: list[Any] = []
+        self.added = 0
 
     @property
     def address(self) -> str:
@@ -45,8 +46,14 @@ class Nodes:
         return str(self.cluster.address)
 
     def add(self, **different: Any) -> Any:
-        """One more node; they join one after the other."""
-        node = self.cluster.add_node(wait=True, **{**self.each, **different})
+        """One more node; they join one after the other.
+
+        Each unpacks code that it is sent into a folder of its own, as on machines of their own: Ray takes the folder
+        away before it unpacks, from under a worker of another node that imports from it.
+        """
+        self.added += 1
+        own = {"runtime_env_dir_name": f"runtime_resources_{self.added}"}
+        node = self.cluster.add_node(wait=True, **{**self.each, **own, **different})
         self.alive.append(node)
         return node
 

@@ -44,6 +44,9 @@ NOTICED = {
 }
 """So that a node whose cable is cut is given up after seconds; Ray's own settings take half a minute."""
 
+DISK = ["sh", "-c", 'mkdir -p /tmp/ray && mount -t tmpfs tmpfs /tmp/ray && exec "$@"', "sh"]
+"""What comes before a command that is to have Ray's folder to itself, as on a machine of its own."""
+
 
 class Hosts:
     """Namespaces joined by a bridge in one more; nothing leads outside."""
@@ -142,7 +145,8 @@ def test_trials_of_a_host_whose_cable_is_cut_are_computed_elsewhere(
     head = ["--head", "--node-ip-address", "10.213.0.1", "--port", "6379", "--include-dashboard", "false"]
     hosts.started(hosts.start(1, *ray, *head))
     for i in (2, 3):  # one after the other: joining at once, one is lost
-        hosts.started(hosts.start(i, *ray, "--node-ip-address", f"10.213.0.{i}", "--address", "10.213.0.1:6379"))
+        joins = ["--node-ip-address", f"10.213.0.{i}", "--address", "10.213.0.1:6379"]
+        hosts.started(hosts.start(i, *DISK, *ray, *joins))
     words = [sys.executable, "-m", "harness.cli", "run", str(driver), "--data", str(tmp_path / "D")]
     words += ["--store", str(tmp_path / "S"), "--address", "10.213.0.1:6379", "--checkpoint-every", "0"]
     running = hosts.start(1, *words)
