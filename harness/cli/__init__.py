@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -33,9 +32,11 @@ app.add_typer(data.app)
 
 
 def say_version(asked: bool) -> None:
-    """Print what is installed, and end."""
+    """Print the version that records name, and end."""
     if asked:
-        print(f"spadit {metadata.version('spadit-harness')}")
+        from harness.trial import versions
+
+        print(f"spadit {versions().get('spadit-harness', '(not installed)')}")
         raise typer.Exit
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import secrets
 import tempfile
 import threading
 import time
@@ -111,19 +112,26 @@ class RemoteFiles:
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Files.create`: a put on the condition that nothing is there; `BadInput` where conditions go unheeded."""
-        made = self._created(name, data)
+        if not self._heeds_conditions:
+            self._demand_conditions(name)
+        return self._created(name, data, name)
+
+    def _demand_conditions(self, name: str) -> None:
         # Servers, and libraries of servers, that do not know the condition ignore it: two drivers would take one trial.
-        if made and not self._heeds_conditions and self._created(name, data):
-            self.delete(name)
+        # Tried on a file of our own, since what is there under `name` would be written over.
+        probe = f"{name}.{secrets.token_hex(8)}"
+        self._created(probe, b"", name)
+        heeded = not self._created(probe, b"", name)
+        self.delete(probe)
+        if not heeded:
             raise BadInput(
                 f"The store {shown(self.uri)} writes over a file though told not to, so that two drivers could take "
                 "one trial; use a storage that heeds conditions (S3's If-None-Match, with s3fs or gcsfs from 2024.12 "
                 "on), or a shared folder."
             )
         self._heeds_conditions = True
-        return made
 
-    def _created(self, name: str, data: bytes) -> bool:
+    def _created(self, name: str, data: bytes, asked: str) -> bool:
         def put() -> bool:
             try:
                 self._fs.pipe_file(self.path(name), data, mode="create")
@@ -133,7 +141,7 @@ class RemoteFiles:
                 raise
             return True
 
-        return bool(self._writing(name, put))
+        return bool(self._writing(asked, put))
 
     def changed(self, name: str) -> float:
         """See `Files.changed`."""

@@ -286,7 +286,9 @@ def test_the_published_settings_are_those_of_the_package_and_survive_their_json(
 
 def original(problem: Problem, units: Units, weights: Weights, seed: int | None = None) -> Any:
     """The original's optimizer on the same arrays; its prediction is A'S of whatever S."""
-    optimizer = pytest.importorskip("tangram.mapping_optimizer", exc_type=ModuleNotFoundError)
+    optimizer = pytest.importorskip(
+        "tangram.mapping_optimizer", reason="needs tangram-sc, of the extra `parity`", exc_type=ModuleNotFoundError
+    )
     s, w, g, d = arrays(problem, units)
     return optimizer.Mapper(
         S=s, G=g, d=d, d_source=w if isinstance(units, Clusters) else None, lambda_g1=weights.genes,

@@ -121,11 +121,13 @@ def test_a_storage_that_heeds_no_conditions_is_refused_before_anything_is_claime
 
     monkeypatch.setattr(s3fs.S3FileSystem, "_pipe_file", heedless)
     files = files_at(f"{bucket}/heedless")
+    files.write("claims/there.json", b"another's")
 
-    for _ in range(2):
+    for name in ("t", "there", "there"):
         with pytest.raises(BadInput, match=r"s3://bucket/heedless writes over a file though told not to"):
-            files.create("claims/t.json", b"mine")
-    assert files.sizes("claims", "") == {}
+            files.create(f"claims/{name}.json", b"mine")
+    assert files.sizes("claims", "") == {"there.json": 9}
+    assert files.read("claims/there.json") == b"another's"
 
 
 def test_a_file_that_is_not_written_to_the_end_is_not_there(where: str) -> None:
